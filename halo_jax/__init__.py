@@ -1,0 +1,34 @@
+"""Hardware-aware low-precision federated learning (HaLo-FL, DATE 2024) in JAX.
+
+Clients with energy, latency or area constraints train one model, each with its own bits for weights, activations and
+errors. One round, in the order of the modules (`federation.run_round`, Algorithm 1 of the paper):
+
+    datasets, partition   images and labels, dealt to clients
+    server                broadcast the 8-bit model
+    selectors, hardware   each client picks its precision by what it costs on a chip
+    training              each client trains: quantize -> contraction -> layers -> models, stepped by a recipe
+    compressors           each client's update becomes a message
+    server                the weighted average of Eq. 1, at 8 bits
+    evaluation            accuracy of the server's model
+    record, report        rounds.csv, clients.csv, summary.json, table, figures, report.html
+
+`clients` lifts what is written for one client over all of them; `assemble` turns a config's names into stages; `run`
+runs it.
+"""
+
+from halo_jax.quantize import Numerics, quantize_activation, quantize_error, quantize_weight
+from halo_jax.types import Constraint, Cost, Demand, LayerShape, Precision
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Constraint",
+    "Cost",
+    "Demand",
+    "LayerShape",
+    "Numerics",
+    "Precision",
+    "quantize_activation",
+    "quantize_error",
+    "quantize_weight",
+]

@@ -1,0 +1,228 @@
+"""The one schema of an experiment: every field, its default, its range, and the reason for it.
+
+`default()` returns a locked ConfigDict; `validate(config)` raises ConfigError with one line that names the field, the
+value and what is allowed. This module imports nothing else of the package: names of data sets, models, selectors and
+so on are checked against their tables in `run.py`, and sizes against the data.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import ml_collections
+
+Config = Any  # an ml_collections.ConfigDict with the fields of FIELDS; Any, since its attributes are data
+
+
+class ConfigError(ValueError):
+    """A field has an impossible value; the message is one line."""
+
+
+class Field(NamedTuple):
+    """One field of the schema: its default, what is allowed (in words and as a check), and why it exists."""
+
+    default: Any
+    allowed: str
+    check: Callable[[Any], bool]
+    reason: str
+
+
+def _int(default: int, low: int, reason: str, high: int = 2**31 - 1) -> Field:
+    allowed = f"a whole number from {low}" + (f" to {high}" if high < 2**31 - 1 else "")
+    return Field(default, allowed, lambda value: low <= value <= high, reason)
+
+
+def _float(default: float, low: float, high: float, reason: str, *, above: bool = False) -> Field:
+    allowed = f"a number {'above' if above else 'from'} {low:g}" + (f" to {high:g}" if high < 1e9 else "")
+    return Field(default, allowed, lambda v: (v > low if above else v >= low) and v <= high, reason)
+
+
+def _choice(default: str, options: tuple[str, ...], reason: str) -> Field:
+    return Field(default, "one of " + ", ".join(options), lambda value: value in options, reason)
+
+
+def _any(default: Any, allowed: str, reason: str) -> Field:
+    return Field(default, allowed, lambda value: True, reason)
+
+
+def _is_precision(text: str) -> bool:
+    parts = text.split("-")
+    return len(parts) == 3 and all(part.isdecimal() and 2 <= int(part) <= 8 for part in parts)
+
+
+def _precision(default: str, reason: str) -> Field:
+    return Field(default, "'bw-ba-be' with 2 to 8 bits each, for example '6-4-8'", _is_precision, reason)
+
+
+def _numbers(default: tuple, allowed: str, check: Callable[[Any], bool], reason: str) -> Field:
+    return Field(default, allowed, lambda values: all(check(value) for value in values), reason)
+
+
+FIELDS: dict[str, Field] = {
+    # --- what is run
+    "name": _any("experiment", "a short name", "names the run folder and heads the report"),
+    "arms": _numbers(
+        (),
+        "names of selectors or precisions such as '8-8-8'; empty: one run with selector.name",
+        lambda arm: isinstance(arm, str) and bool(arm),
+        "runs that differ only in how precision is chosen, one after the other, compared in one report",
+    ),
+    "seed": _int(0, 0, "every random draw is a named fold of this number"),
+    "rounds": _int(40, 1, "communication rounds R"),
+    "eval_every": _int(1, 1, "rounds between evaluations on the test split; the last round is always evaluated"),
+    "checkpoint_every": _int(10, 1, "rounds between checkpoints; the last round is always saved"),
+    # --- data
+    "dataset": _any("digits", "a name in halo_jax.datasets.DATASETS", "the images"),
+    "data_dir": _any("", "a folder; empty: the data set's usual places", "where the files of the data set lie"),
+    "train_examples": _int(0, 0, "use only the first so many training images of a fixed shuffle; 0: all"),
+    "test_examples": _int(0, 0, "the same for the test split"),
+    "partition.name": _choice("iid", ("iid", "dirichlet", "shards"), "how images are dealt to clients"),
+    "partition.alpha": _float(0.5, 0, 1e9, "Dirichlet concentration; smaller is more skewed", above=True),
+    "partition.shards_per_client": _int(2, 1, "label-sorted shards each client gets"),
+    "partition.min_examples": _int(1, 1, "fewest images a client may get under dirichlet"),
+    # --- model and its training
+    "model": _any("vgg7", "a name in halo_jax.models.MODELS", "the network"),
+    "width": _float(0.125, 0, 4, "multiplies all channel counts; 1 is the paper's network", above=True),
+    "recipe.name": _any("wage", "a name in halo_jax.recipes.RECIPES", "how a client trains"),
+    "recipe.learning_rates": _numbers(
+        (),
+        "positive numbers, one per phase; empty: the recipe's own (wage: 8, 1, 1/8)",
+        lambda rate: rate > 0,
+        "learning rate of each phase; the paper's 8, 1, 1/8",
+    ),
+    "recipe.phases": _numbers(
+        (0.6, 0.2, 0.2),
+        "fractions of the rounds that add up to 1, one per learning rate",
+        lambda part: 0 <= part <= 1,
+        "the paper's 60, 20, 20 of 100 rounds",
+    ),
+    "recipe.loss": _choice("sse", ("sse", "cross_entropy"), "training loss of wage (A10)"),
+    "recipe.gradient_bits": _int(8, 8, "kG: bits of the master weights and their steps (A2)", high=12),
+    "recipe.clip_bits": _choice("gradient", ("gradient", "weights"), "grid that bounds the master (A4)"),
+    "recipe.min_limit": _float(0.75, 0, 1, "L_min of initial weights and layer scale (A1)", above=True),
+    "recipe.input_bits": _int(0, 0, "bits of the input image; 0: the client's activation bits (A9)", high=8),
+    "recipe.shift": _choice("round", ("round", "ceil"), "power of two that normalises errors and gradients (A11)"),
+    "recipe.error_rounding": _choice("nearest", ("nearest", "stochastic"), "rounding of errors (A11)"),
+    "recipe.order": _choice("wage", ("wage", "neurosim"), "quantise after or before pooling and ReLU (A15)"),
+    "recipe.aggregation": _choice(
+        "stochastic", ("stochastic", "nearest", "none"), "server rounding to 8 bits; none keeps float32 (A7)"
+    ),
+    "recipe.momentum": _float(0.9, 0, 0.999, "momentum of the float32 recipe"),
+    "exact": _any(True, "true or false", "sums of products exact for any input, whatever the order"),
+    # --- clients
+    "num_clients": _int(20, 1, "registered clients N"),
+    "cohort_size": _int(0, 0, "clients drawn each round; 0: all (A13)"),
+    "local_epochs": _int(1, 1, "passes over a client's images per round (A12)"),
+    "batch_size": _int(32, 1, "images per local step; a last partial batch is masked, never dropped (A12)"),
+    "executor": _choice("auto", ("auto", "vmap", "map", "shard"), "how clients are lifted; same bits"),
+    # --- precision, hardware, payload
+    "selector.name": _any("halo_ps", "a name in halo_jax.selectors.SELECTORS", "who picks the precision"),
+    "selector.start": _precision("8-8-8", "precision of every client before the first round"),
+    "selector.floor": _precision("2-4-4", "lowest precision that halo_ps may pick"),
+    "selector.step": _int(2, 1, "bits that one reduction takes away", high=6),
+    "selector.min_gain": _float(0.01, 0, 1, "smallest relative gain worth a reduction; 0 is Algorithm 1 to the letter"),
+    "selector.reduce_every": _int(0, 0, "rounds between reductions; 1 is Algorithm 1 to the letter; 0: reduce_rounds"),
+    "selector.reduce_rounds": _numbers(
+        (), "round numbers from 1; empty: 35 % and 70 % of the rounds", lambda r: r >= 1, "rounds that reduce"
+    ),
+    "demand.energy_clients": _int(7, 0, "the first so many clients want low energy"),
+    "demand.latency_clients": _int(7, 0, "the next so many want low latency"),
+    "demand.area_clients": _int(6, 0, "the next so many want low area; any others keep their precision"),
+    "hardware.name": _any("halosim", "a name in halo_jax.hardware.PLATFORMS", "the chip that prices a precision"),
+    "hardware.device": _any("calibrated", "a preset of the platform", "constants of the chip"),
+    "hardware.width": _float(1.0, 0, 4, "width at which the network is priced, whatever it trains at", above=True),
+    "compressor.name": _any("identity", "a name in halo_jax.compressors.COMPRESSORS", "what a client uploads (A6)"),
+    "compressor.bits": _int(0, 0, "bits per weight of uniform; 0: the client's weight bits", high=8),
+    "compressor.rounding": _choice("stochastic", ("stochastic", "nearest"), "rounding of uniform"),
+    # --- evaluation
+    "evaluation.precision": Field(
+        "",
+        "'bw-ba-be' with 2 to 8 bits each; empty: 8-8-8, or a static arm's own",
+        lambda text: text == "" or _is_precision(text),
+        "precision at which the server's model is tested (A8)",
+    ),
+    "evaluation.batch_size": _int(500, 1, "test images per step"),
+}
+
+
+def default() -> Config:
+    """A locked ConfigDict with every field at its default."""
+    config: Config = ml_collections.ConfigDict()
+    for name, field in FIELDS.items():
+        node: Config = config
+        *parents, leaf = name.split(".")
+        for parent in parents:
+            if parent not in node:
+                node[parent] = ml_collections.ConfigDict()
+            node = node[parent]
+        node[leaf] = field.default
+    return config.lock()
+
+
+def get(config: Config, name: str) -> Any:
+    """The value of a dotted field name."""
+    node: Any = config
+    for part in name.split("."):
+        node = node[part]
+    return node
+
+
+def validate(config: Config) -> None:
+    """Raise ConfigError, one line, at the first field that is missing, unknown, of a wrong type or out of range."""
+    _check_names(config)
+    for name, field in FIELDS.items():
+        _check_value(name, get(config, name), field)
+    _check_together(config)
+
+
+def _check_names(config: Config) -> None:
+    names = set(_leaf_names(config))
+    for name in sorted(names - FIELDS.keys()):
+        raise ConfigError(f"unknown field {name}; known: {', '.join(FIELDS)}")
+    for name in sorted(FIELDS.keys() - names):
+        raise ConfigError(f"missing field {name}; start from halo_jax.config.default()")
+
+
+def _leaf_names(node: ml_collections.ConfigDict, prefix: str = "") -> list[str]:
+    names = []
+    for key, value in node.items():
+        is_node = isinstance(value, ml_collections.ConfigDict)
+        names += _leaf_names(value, f"{prefix}{key}.") if is_node else [prefix + key]
+    return names
+
+
+def _check_value(name: str, value: Any, field: Field) -> None:
+    kind = type(field.default)
+    whole_for_float = kind is float and type(value) is int
+    if type(value) is not kind and not whole_for_float:
+        raise ConfigError(f"{name}={value!r} is a {type(value).__name__}; allowed: {field.allowed}")
+    try:
+        ok = field.check(value)
+    except TypeError:
+        ok = False
+    if not ok:
+        raise ConfigError(f"{name}={value!r}; allowed: {field.allowed}")
+
+
+def _check_together(config: Config) -> None:
+    recipe, demand, selector = config.recipe, config.demand, config.selector
+    if abs(sum(recipe.phases) - 1) > 1e-9:
+        raise ConfigError(f"recipe.phases={recipe.phases!r} add up to {sum(recipe.phases):g}; allowed: a sum of 1")
+    if recipe.learning_rates and len(recipe.learning_rates) != len(recipe.phases):
+        raise ConfigError(
+            f"recipe.learning_rates={recipe.learning_rates!r} has {len(recipe.learning_rates)} entries; "
+            f"allowed: one for each of the {len(recipe.phases)} recipe.phases"
+        )
+    if config.cohort_size > config.num_clients:
+        raise ConfigError(f"cohort_size={config.cohort_size}; allowed: 0 to num_clients={config.num_clients}")
+    groups = demand.energy_clients + demand.latency_clients + demand.area_clients
+    if groups > config.num_clients:
+        raise ConfigError(
+            f"demand.*_clients add up to {groups}; allowed: at most num_clients={config.num_clients}, "
+            "for example --config.demand.energy_clients=0"
+        )
+    pairs = zip(selector.start.split("-"), selector.floor.split("-"), strict=True)
+    if any(int(start) < int(floor) for start, floor in pairs):
+        raise ConfigError(
+            f"selector.floor={selector.floor!r} is above selector.start={selector.start!r}; "
+            "allowed: no dimension of the floor above the start"
+        )
