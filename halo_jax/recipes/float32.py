@@ -1,0 +1,36 @@
+"""Plain float32 FedAvg: SGD with momentum and cross-entropy, mean over the batch. Precision is ignored."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from halo_jax.recipes.base import LOSSES, Recipe
+
+LEARNING_RATES = (0.05, 0.005, 0.0005)
+
+
+def float32(*, momentum: float = 0.9, learning_rates: tuple[float, ...] = ()) -> Recipe:
+    """Clients train the same network in float32; the model that travels is float32."""
+    return Recipe(
+        numerics=None,
+        learning_rates=learning_rates or LEARNING_RATES,
+        encode=lambda params: params,
+        decode=lambda model: model,
+        loss=LOSSES["cross_entropy"],
+        optimizer=_sgd(momentum),
+        model_bits=32,
+        rounding="none",
+    )
+
+
+def _sgd(momentum: float) -> optax.GradientTransformationExtraArgs:
+    """optax.trace, stepped by a learning rate that is an argument (traced: a new phase compiles nothing)."""
+    trace = optax.trace(momentum)
+
+    def update(updates, state, params=None, **extra):
+        del params
+        scale = 1.0 / jnp.maximum(extra.get("examples", 1.0), 1.0)
+        velocity, state = trace.update(jax.tree.map(lambda g: g * scale, updates), state)
+        return jax.tree.map(lambda v: -extra["learning_rate"] * v, velocity), state
+
+    return optax.GradientTransformationExtraArgs(trace.init, update)

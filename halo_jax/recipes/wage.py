@@ -1,0 +1,102 @@
+"""WAGE: weights, activations, gradients and errors of a few bits, and an integer master model.
+
+The master m is a whole number |m| <= 2^(kG-1) - 1, weights are m * sigma(kG), and with g the sum of gradients over
+the batch
+
+    n = SR(eta * g / Shift(max|g|)),   m <- clip(m - n)
+
+Each weight tensor has its own Shift. Source: Wu et al., ICLR 2018 (arXiv 1802.04680), section 3.3.4.
+"""
+
+import functools
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from halo_jax.quantize import Numerics, shift, step_size, stochastic_round, uniform_like
+from halo_jax.recipes.base import LOSSES, Recipe
+
+# Paper: 8, 1, 1/8 for 60, 20, 20 of 100 rounds.
+LEARNING_RATES = (8.0, 1.0, 0.125)
+
+
+def wage_update(
+    gradient_bits: int = 8, clip_bits: str = "gradient", shift_mode: str = "round"
+) -> optax.GradientTransformationExtraArgs:
+    """The WAGE step as an optax transformation without state.
+
+    `update(gradients, state, params, *, key, learning_rate, precision=None)` returns updates that
+    `optax.apply_updates` adds to
+    parameters in [-1, 1]; parameters on the grid of `gradient_bits` stay on it. `precision` is read only when
+    `clip_bits="weights"` (the bound of WAGE's code instead of its paper).
+    """
+
+    def update(updates, state, params=None, **extra):
+        key, learning_rate, precision = extra["key"], extra["learning_rate"], extra.get("precision")
+        if params is None:
+            raise ValueError("wage_update needs params: update(gradients, state, params, key=..., learning_rate=...)")
+        bound = 1 - step_size(precision.weights if clip_bits == "weights" and precision else gradient_bits)
+
+        step = functools.partial(
+            weight_update, learning_rate=learning_rate, bits=gradient_bits, bound=bound, shift_mode=shift_mode
+        )
+        return jax.tree.map(step, updates, params, uniform_like(key, updates)), state
+
+    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+
+
+def weight_update(
+    gradient: jax.Array,
+    weight: jax.Array,
+    noise: jax.Array,
+    *,
+    learning_rate: Any,
+    bits: int = 8,
+    bound: Any = 1 - 2.0**-7,
+    shift_mode: str = "round",
+) -> jax.Array:
+    """What one tensor changes by: clip(W - sigma(kG) * SR(eta * g / Shift(max|g|))) - W, given the noise of SR."""
+    scaled = learning_rate * (gradient / shift(jnp.max(jnp.abs(gradient), initial=0.0), shift_mode))
+    return jnp.clip(weight - stochastic_round(scaled, noise) * step_size(bits), -bound, bound) - weight
+
+
+def to_codes(params: Any, bits: int = 8) -> Any:
+    """Float weights in [-1, 1] -> master codes, int8 (int16 above 8 bits), rounded half to even and clipped."""
+    scale = 2 ** (bits - 1)
+    dtype = jnp.int8 if bits <= 8 else jnp.int16
+    return jax.tree.map(lambda w: jnp.clip(jnp.round(w * scale), 1 - scale, scale - 1).astype(dtype), params)
+
+
+def from_codes(model: Any, bits: int = 8) -> Any:
+    """Master codes -> float32 weights, exact."""
+    return jax.tree.map(lambda m: m.astype(jnp.float32) * 2.0 ** (1 - bits), model)
+
+
+def wage(
+    *,
+    loss: Literal["sse", "cross_entropy"] = "sse",
+    gradient_bits: int = 8,
+    clip_bits: Literal["gradient", "weights"] = "gradient",
+    min_limit: float = 0.75,
+    input_bits: int = 0,
+    shift: Literal["round", "ceil"] = "round",
+    error_rounding: Literal["nearest", "stochastic"] = "nearest",
+    order: Literal["wage", "neurosim"] = "wage",
+    aggregation: Literal["stochastic", "nearest", "none"] = "stochastic",
+    learning_rates: tuple[float, ...] = (),
+    exact: bool = True,
+) -> Recipe:
+    """The paper's low-precision training; every argument is a choice listed in the README (A1 to A15)."""
+    floating = aggregation == "none"
+    return Recipe(
+        numerics=Numerics(min_limit, order, input_bits, shift, error_rounding, exact),
+        learning_rates=learning_rates or LEARNING_RATES,
+        encode=(lambda params: params) if floating else (lambda params: to_codes(params, gradient_bits)),
+        decode=(lambda model: model) if floating else (lambda model: from_codes(model, gradient_bits)),
+        loss=LOSSES[loss],
+        optimizer=wage_update(gradient_bits, clip_bits, shift),
+        model_bits=32 if floating else gradient_bits,
+        rounding=aggregation,
+    )
