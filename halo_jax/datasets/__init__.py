@@ -1,0 +1,57 @@
+"""Data sets by name: each is one file with `load(data_dir="") -> Dataset`, and one line in `DATASETS`."""
+
+import numpy as np
+
+from halo_jax.datasets import digits, fashion_mnist, mnist, synthetic
+from halo_jax.datasets.base import Dataset, DatasetError
+
+__all__ = ["DATASETS", "Dataset", "DatasetError", "load"]
+
+DATASETS = {
+    "digits": digits.load,
+    "fashion_mnist": fashion_mnist.load,
+    "mnist": mnist.load,
+    "synthetic": synthetic.load,
+}
+
+
+def load(name: str, data_dir: str = "", train_examples: int = 0, test_examples: int = 0) -> Dataset:
+    """Load `DATASETS[name]`, check it, and keep the first `train_examples` and `test_examples`; 0 keeps all.
+
+    "First" is in a fixed shuffle that does not depend on the experiment's seed, so runs of different seeds
+    see the same images and a larger number only adds some. Raises ValueError for an unknown name and
+    DatasetError for data that are missing, wrong or fewer than asked for; one line each.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"dataset {name!r} is unknown; known: {', '.join(DATASETS)}")
+    full = DATASETS[name](data_dir)
+    if full.train_images.shape[1:] != full.test_images.shape[1:]:
+        found = f"{full.train_images.shape[1:]} for train, {full.test_images.shape[1:]} for test"
+        raise DatasetError(f"{name}: found images of {found}; right: one shape")
+    train = _take(f"{name} train", full.train_images, full.train_labels, full.num_classes, train_examples)
+    test = _take(f"{name} test", full.test_images, full.test_labels, full.num_classes, test_examples)
+    return Dataset(*train, *test, full.num_classes)
+
+
+def _take(
+    split: str, images: np.ndarray, labels: np.ndarray, num_classes: int, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first `count` of a fixed shuffle, or all as they are stored if `count` is 0."""
+    _check(split, images, labels, num_classes)
+    if not 0 <= count <= len(labels):
+        raise DatasetError(f"{split}: {count} examples asked for; right: 0 to the {len(labels)} there are")
+    if count == 0:
+        return images, labels
+    first = np.random.default_rng(0).permutation(len(labels))[:count]
+    return images[first], labels[first]
+
+
+def _check(split: str, images: np.ndarray, labels: np.ndarray, num_classes: int) -> None:
+    if images.dtype != np.uint8 or images.ndim != 4 or 0 in images.shape:
+        raise DatasetError(f"{split}: found images {images.dtype} {images.shape}; right: uint8 [D, H, W, C]")
+    if labels.dtype != np.int32 or labels.shape != images.shape[:1]:
+        right = f"int32 {images.shape[:1]}, one per image"
+        raise DatasetError(f"{split}: found labels {labels.dtype} {labels.shape}; right: {right}")
+    low, high = labels.min(), labels.max()
+    if low < 0 or high >= num_classes:
+        raise DatasetError(f"{split}: found labels from {low} to {high}; right: 0 to {num_classes - 1}")

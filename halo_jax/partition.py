@@ -1,0 +1,136 @@
+"""Who holds which images: index maps over the one resident array.
+
+Dealing runs once, on the host, in numpy. Its result is data: any partition with the same N and M runs the
+same compiled round. Every partition takes `labels` int `[D]`, the number of clients and a keyword `key`, the
+experiment's; the draws come from its `Stream.PARTITION`, so one seed governs all.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import chex
+import jax
+import numpy as np
+
+from halo_jax.types import Stream, stream
+
+
+class Partition(NamedTuple):
+    """The images of each client, padded to the largest: client n holds `indices[n, :num_examples[n]]`."""
+
+    indices: np.ndarray  # int32 [N, M] into the training images; 0 where padded
+    mask: np.ndarray  # bool [N, M], False where padded
+    num_examples: np.ndarray  # int32 [N], the sum of the mask: the weights of the paper's Eq. 1
+
+
+def iid(labels: np.ndarray, num_clients: int, *, key: jax.Array, **_: object) -> Partition:
+    """Deal a shuffled deck: every image once, sizes equal up to one.
+
+    Raises ValueError, one line, if there are fewer images than clients.
+    """
+    _check(labels, num_clients, 1)
+    return _pack(np.array_split(_generator(key).permutation(len(labels)), num_clients))
+
+
+def dirichlet(
+    labels: np.ndarray, num_clients: int, *, key: jax.Array, alpha: float, min_examples: int = 1, **_: object
+) -> Partition:
+    """Deal each class in proportions drawn from a symmetric Dirichlet(alpha): every image once.
+
+    The smaller `alpha`, the fewer classes a client holds; a large one tends to IID. Source: Yurochkin et al.,
+    "Bayesian nonparametric federated learning of neural networks", ICML 2019. Raises ValueError, one line, if
+    there are too few images for that.
+    """
+    _check(labels, num_clients, min_examples)
+    rng = _generator(key)
+    hands: list[list[int]] = [[] for _ in range(num_clients)]
+    for label in np.unique(labels):
+        images = rng.permutation(np.flatnonzero(labels == label))
+        shares = rng.dirichlet(np.full(num_clients, alpha))
+        cuts = np.round(np.cumsum(shares)[:-1] * len(images)).astype(int)
+        for hand, part in zip(hands, np.split(images, cuts), strict=True):
+            hand.extend(part)
+    # Choice: the source draws again until every client has enough, which may never end. We draw once, then
+    # move random images from the largest client to the smallest.
+    return _pack(_level([rng.permutation(hand) for hand in hands], min_examples))
+
+
+def shards(
+    labels: np.ndarray, num_clients: int, *, key: jax.Array, shards_per_client: int = 2, **_: object
+) -> Partition:
+    """Sort by label, cut into equal shards (up to one image), deal some to each client: every image once.
+
+    A client sees about `shards_per_client` classes. Source: McMahan et al., "Communication-efficient learning
+    of deep networks from decentralized data", AISTATS 2017, section 3. Raises ValueError, one line, if there
+    are fewer images than shards.
+    """
+    _check(labels, num_clients, shards_per_client)
+    rng = _generator(key)
+    shuffled = rng.permutation(len(labels))
+    by_label = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    deck = np.array_split(by_label, num_clients * shards_per_client)
+    dealt = rng.permutation(len(deck)).reshape(num_clients, shards_per_client)
+    return _pack([np.concatenate([deck[shard] for shard in hand]) for hand in dealt])
+
+
+PARTITIONS = {"iid": iid, "dirichlet": dirichlet, "shards": shards}
+
+
+def partition(
+    name: str,
+    labels: np.ndarray,
+    num_clients: int,
+    *,
+    key: jax.Array,
+    alpha: float = 0.5,
+    shards_per_client: int = 2,
+    min_examples: int = 1,
+) -> Partition:
+    """Deal by `PARTITIONS[name]`.
+
+    The other keywords are the config's `partition.*`; each way of dealing takes its own. Raises ValueError,
+    one line, for an unknown name or too few images.
+    """
+    if name not in PARTITIONS:
+        raise ValueError(f"partition {name!r} is unknown; known: {', '.join(PARTITIONS)}")
+    options = {"alpha": alpha, "shards_per_client": shards_per_client, "min_examples": min_examples}
+    return PARTITIONS[name](labels, num_clients, key=key, **options)
+
+
+def _check(labels: np.ndarray, num_clients: int, each: int) -> None:
+    chex.assert_rank(labels, 1)
+    if num_clients < 1 or each < 1:
+        raise ValueError(f"{num_clients} clients with at least {each} images; allowed: 1 or more of both")
+    if num_clients * each > len(labels):
+        raise ValueError(
+            f"{num_clients} clients need at least {each} each of {len(labels)} images; "
+            f"allowed: at most {len(labels) // each} clients"
+        )
+
+
+def _generator(key: jax.Array) -> np.random.Generator:
+    return np.random.default_rng(np.asarray(jax.random.key_data(stream(key, Stream.PARTITION))))
+
+
+def _level(hands: Sequence[np.ndarray], min_examples: int) -> list[list[int]]:
+    """Move last images from the largest hand to the smallest until each has `min_examples`.
+
+    Ends after at most N * min_examples moves: while one hand is short, the largest is above the mean, thus
+    above the minimum, so no move makes a new short hand.
+    """
+    lists = [list(hand) for hand in hands]
+    sizes = np.array([len(hand) for hand in lists])
+    while sizes.min() < min_examples:
+        smallest, largest = sizes.argmin(), sizes.argmax()
+        lists[smallest].append(lists[largest].pop())
+        sizes[smallest] += 1
+        sizes[largest] -= 1
+    return lists
+
+
+def _pack(hands: Sequence[Sequence[int] | np.ndarray]) -> Partition:
+    num_examples = np.array([len(hand) for hand in hands], np.int32)
+    mask = np.arange(num_examples.max()) < num_examples[:, None]
+    indices = np.zeros(mask.shape, np.int32)
+    indices[mask] = np.concatenate(hands)
+    return Partition(indices, mask, num_examples)

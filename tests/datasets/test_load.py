@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+from halo_jax import datasets
+from halo_jax.datasets import synthetic
+
+SMALL = synthetic.make(train_examples=30, test_examples=12)
+
+
+def _load(monkeypatch, dataset, **sizes):
+    monkeypatch.setitem(datasets.DATASETS, "mine", lambda data_dir="": dataset)
+    return datasets.load("mine", **sizes)
+
+
+def test_unknown_name_lists_the_known():
+    with pytest.raises(
+        ValueError, match="dataset 'nist' is unknown; known: digits, fashion_mnist, mnist, syn"
+    ):
+        datasets.load("nist")
+
+
+def test_data_dir_reaches_the_loader(monkeypatch):
+    seen = []
+    monkeypatch.setitem(datasets.DATASETS, "mine", lambda data_dir="": seen.append(data_dir) or SMALL)
+    datasets.load("mine", "there")
+    assert seen == ["there"]
+
+
+def test_zero_keeps_all_in_order(monkeypatch):
+    whole = _load(monkeypatch, SMALL)
+    np.testing.assert_array_equal(whole.train_images, SMALL.train_images)
+    np.testing.assert_array_equal(whole.test_labels, SMALL.test_labels)
+
+
+def test_fewer_are_the_start_of_one_fixed_shuffle(monkeypatch):
+    labels = np.arange(30, dtype=np.int32)
+    images = np.broadcast_to(labels[:, None, None, None], (30, 2, 2, 1)).astype(np.uint8)
+    numbered = datasets.Dataset(images, labels, images, labels, 30)
+    few = _load(monkeypatch, numbered, train_examples=10, test_examples=4)
+    more = _load(monkeypatch, numbered, train_examples=20, test_examples=30)
+    assert len(few.train_labels) == 10
+    assert len(few.test_labels) == 4
+    np.testing.assert_array_equal(few.train_images[:, 0, 0, 0], few.train_labels)
+    np.testing.assert_array_equal(more.train_labels[:10], few.train_labels)
+    assert sorted(more.test_labels) == list(range(30))
+    assert list(few.train_labels) != list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("field", "split", "count"), [("train_examples", "train", 31), ("test_examples", "test", 13)]
+)
+def test_more_than_there_are_names_both_numbers(monkeypatch, field, split, count):
+    with pytest.raises(
+        datasets.DatasetError, match=f"mine {split}: {count} examples .* the {count - 1} there"
+    ):
+        _load(monkeypatch, SMALL, **{field: count})
+
+
+WRONG = {
+    "float images": ({"train_images": SMALL.train_images / 255}, "mine train: found images float64"),
+    "no channel": ({"test_images": SMALL.test_images[..., 0]}, "for test; right: one shape"),
+    "no channel in either": (
+        {"train_images": SMALL.train_images[..., 0], "test_images": SMALL.test_images[..., 0]},
+        r"mine train: found images uint8 \(30, 8, 8\); right: uint8 \[D, H, W, C\]",
+    ),
+    "empty": ({"test_images": SMALL.test_images[:0]}, r"mine test: found images uint8 \(0, 8, 8, 1\)"),
+    "other size": ({"test_images": SMALL.test_images[:, :4]}, r"\(8, 8, 1\) for train, \(4, 8, 1\) for test"),
+    "label above": ({"num_classes": 3}, "mine train: found labels from 0 to 3; right: 0 to 2"),
+    "label below": (
+        {"test_labels": SMALL.test_labels - 1},
+        "mine test: found labels from -1 to 2; right: 0 to 3",
+    ),
+    "int64 labels": ({"train_labels": SMALL.train_labels.astype(np.int64)}, "found labels int64"),
+    "fewer labels": (
+        {"train_labels": SMALL.train_labels[:29]},
+        r"found labels int32 \(29,\); right: int32 \(30,\), one per image",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_data_are_one_line(monkeypatch, change, message):
+    with pytest.raises(datasets.DatasetError, match=message) as caught:
+        _load(monkeypatch, SMALL._replace(**change))
+    assert "\n" not in str(caught.value)
