@@ -1,0 +1,53 @@
+"""Accuracy and loss of a model over a whole split."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+
+from halo_jax.recipes.base import Recipe
+from halo_jax.training import Images, count_loss, normalise
+from halo_jax.types import Precision
+
+
+class Scores(NamedTuple):
+    """What one evaluation finds: whole numbers of right answers, and the mean loss, float32 `[]`."""
+
+    top1: jax.Array
+    top5: jax.Array
+    loss: jax.Array
+
+
+def rank_of_label(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """How many classes come before the label, int32 `[B]`: larger logits, and equal ones of a lower index."""
+    own = jnp.take_along_axis(logits, labels[:, None], axis=1)
+    earlier = jnp.arange(logits.shape[1]) < labels[:, None]
+    return jnp.sum((logits > own) | ((logits == own) & earlier), axis=1)
+
+
+def make_evaluate(module: nn.Module, recipe: Recipe, batch_size: int) -> Callable[[Any, Precision, Images], Scores]:
+    """Build the jitted `evaluate(model, precision, data) -> Scores`: a scan over batches, the last one masked."""
+
+    @jax.jit
+    def evaluate(model: Any, precision: Precision, data: Images) -> Scores:
+        size = data.labels.shape[0]
+        batches = math.ceil(size / batch_size)
+        order = jnp.arange(batches * batch_size).reshape(batches, batch_size)
+        params = recipe.decode(model)
+
+        def step(_, positions):
+            mask = positions < size
+            images, labels = data.images[positions % size], data.labels[positions % size]
+            logits: Any = module.apply({"params": params}, normalise(images), precision)
+            rank = rank_of_label(logits, labels)
+            right = lambda first: jnp.sum(mask & (rank < first))  # noqa: E731
+            return None, (right(1), right(5), count_loss(recipe.loss(logits, labels), mask))
+
+        _, (top1, top5, losses) = lax.scan(step, None, order)
+        return Scores(top1.sum(), top5.sum(), losses.sum() / size)
+
+    return evaluate

@@ -1,0 +1,58 @@
+"""The server: what it sends out, and the weighted average of what comes back (Eq. 1)."""
+
+from typing import Any, Literal
+
+import jax
+import jax.flatten_util
+import jax.numpy as jnp
+
+
+def broadcast(model: Any) -> Any:
+    """The model that every client receives.
+
+    # Choice A5: the master itself travels (8 bits in `wage`); a client rounds it to its own bits at every forward pass.
+    """
+    return model
+
+
+def aggregate(
+    models: Any,
+    num_examples: jax.Array,
+    *,
+    rounding: Literal["stochastic", "nearest", "none"],
+    key: jax.Array,
+) -> Any:
+    """M = sum_c |D_c| M_c / sum_c |D_c| (Eq. 1), on the model's own grid.
+
+    Whole-number models are summed in int32, exactly and in any order, then divided with one rounding: `stochastic`
+    adds a uniform whole number below the divisor before the floor, which is unbiased; `nearest` rounds half to even.
+    # Choice A7: stochastic, since nearest erases every mean change below half a step.
+
+    Args:
+      models: stacked client models `[C, ...]`.
+      num_examples: int32 `[C]`, the weights |D_c|; at most 16.9 million in all for 8-bit models.
+      rounding: `none` averages float models in float32, in the order of the cohort.
+      key: the round's key for this draw.
+    """
+    divisor = jnp.sum(num_examples)
+
+    def weighted(leaf: jax.Array, dtype: jnp.dtype) -> jax.Array:
+        return leaf.astype(dtype) * num_examples.reshape(-1, *(1,) * (leaf.ndim - 1)).astype(dtype)
+
+    if rounding == "none":
+        return jax.tree.map(lambda leaf: jnp.sum(weighted(leaf, jnp.float32), axis=0) / divisor, models)
+    totals = jax.tree.map(lambda leaf: jnp.sum(weighted(leaf, jnp.int32), axis=0), models)
+    flat, unflatten = jax.flatten_util.ravel_pytree(totals)
+    averages = unflatten(_divide(flat, divisor, rounding, key))
+    return jax.tree.map(lambda average, leaf: average.astype(leaf.dtype), averages, models)
+
+
+def _divide(total: jax.Array, divisor: jax.Array, rounding: str, key: jax.Array) -> jax.Array:
+    """total / divisor `[P]` rounded to whole numbers, without leaving the integers."""
+    floor = total // divisor
+    rest = total - floor * divisor
+    if rounding == "stochastic":
+        draw = jax.random.randint(key, total.shape, 0, divisor)
+        return floor + (rest + draw >= divisor)
+    up = (rest > divisor - rest) | ((rest == divisor - rest) & (floor % 2 == 1))
+    return floor + up

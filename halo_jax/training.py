@@ -1,0 +1,122 @@
+"""Local training of ONE client: a scan over local steps, gathering batches from images that stay on the device."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jax import lax
+
+from halo_jax.recipes.base import Recipe
+from halo_jax.types import Precision, Stream, stream
+
+
+class Shard(NamedTuple):
+    """One client's examples: `indices` int32 `[M]` into the resident images, `mask` bool `[M]` (False is padding)."""
+
+    indices: jax.Array
+    mask: jax.Array
+
+
+class Images(NamedTuple):
+    """Resident data: `images` uint8 `[D, H, W, C]`, `labels` int32 `[D]`."""
+
+    images: jax.Array
+    labels: jax.Array
+
+
+LocalTrain = Callable[..., tuple[Any, jax.Array]]
+
+
+def normalise(images: jax.Array) -> jax.Array:
+    """uint8 pixels -> float32 in [-1, 1]: x / 127.5 - 1."""
+    return images.astype(jnp.float32) / 127.5 - 1
+
+
+def local_steps(num_examples: int, batch_size: int, local_epochs: int) -> int:
+    """S: every epoch sees each example once; the last partial batch is masked, never dropped."""
+    return local_epochs * math.ceil(num_examples / batch_size)
+
+
+def batch_order(shard: Shard, batch_size: int, local_epochs: int, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Shuffled batches: positions in the images int32 `[S, B]` and which of them are real, bool `[S, B]`.
+
+    Each epoch is one permutation of the client's real examples, padding last, so padding changes nothing for them.
+    """
+    num_padded = shard.indices.shape[0]
+    batches = math.ceil(num_padded / batch_size)
+
+    def epoch(index: jax.Array) -> tuple[jax.Array, jax.Array]:
+        draws = jax.random.bits(jax.random.fold_in(key, index), (num_padded,), jnp.uint32) >> 1
+        order = jnp.argsort(jnp.where(shard.mask, draws, jnp.uint32(0xFFFFFFFF)), stable=True)
+        pad = (0, batches * batch_size - num_padded)
+        indices = jnp.pad(shard.indices[order], pad).reshape(batches, batch_size)
+        return indices, jnp.pad(shard.mask[order], pad).reshape(batches, batch_size)
+
+    indices, mask = jax.vmap(epoch)(jnp.arange(local_epochs))
+    return indices.reshape(-1, batch_size), mask.reshape(-1, batch_size)
+
+
+def count_loss(terms: jax.Array, mask: jax.Array) -> jax.Array:
+    """Sum of the masked loss terms `[B, ...]` for the records, in steps of 1/256, so that it has no order.
+
+    Terms are rounded to whole numbers of 1/256 and added in int32; a term beyond (2^31 - 1) / 256 / size is cut there.
+    """
+    mask = mask.reshape(mask.shape + (1,) * (terms.ndim - 1))
+    whole = jnp.round(terms * 256)
+    limit = jnp.float32((2**31 - 1) // terms.size // 2)
+    return jnp.where(mask, jnp.minimum(whole, limit), 0).astype(jnp.int32).sum().astype(jnp.float32) / 256
+
+
+def make_local_train(module: nn.Module, recipe: Recipe, batch_size: int, local_epochs: int) -> LocalTrain:
+    """Build `local_train(model, precision, shard, data, *, learning_rate, key) -> (model, loss)` for one client.
+
+    `model` is what travels (int8 codes for `wage`), `precision` int32 bits (`[]`, or `[L]` per layer),
+    `learning_rate` float32 `[]`,
+    `key` this client's and round's own key. `loss` is the mean over all examples and steps, float32 `[]`. No argument
+    has a
+    client axis: `clients.lift` adds it.
+    """
+
+    def objective(params, images, labels, mask, precision, key):
+        logits: Any = module.apply({"params": params}, normalise(images), precision, rngs={"error": key})
+        terms = recipe.loss(logits, labels)
+        weights = mask.astype(jnp.float32).reshape(mask.shape + (1,) * (terms.ndim - 1))
+        return jnp.sum(terms * weights), count_loss(terms, mask)
+
+    def local_train(
+        model: Any, precision: Precision, shard: Shard, data: Images, *, learning_rate: jax.Array, key: jax.Array
+    ) -> tuple[Any, jax.Array]:
+        chex.assert_rank([shard.indices, shard.mask], 1)
+        params = recipe.decode(model)
+        order = batch_order(shard, batch_size, local_epochs, stream(key, Stream.SHUFFLE))
+
+        def step(carry, batch):
+            params, state = carry
+            number, indices, mask = batch
+            images, labels = data.images[indices], data.labels[indices]
+            layer_key = stream(key, Stream.LAYER, number)
+            gradients, loss = jax.grad(objective, has_aux=True)(params, images, labels, mask, precision, layer_key)
+            updates, new_state = recipe.optimizer.update(
+                gradients,
+                state,
+                params,
+                key=stream(key, Stream.UPDATE, number),
+                learning_rate=learning_rate,
+                precision=precision,
+                examples=mask.sum().astype(jnp.float32),
+            )
+            new = (optax.apply_updates(params, updates), new_state)
+            # A batch of padding only must change nothing, whatever the optimizer's momentum.
+            kept = jax.tree.map(lambda old, fresh: jnp.where(mask.any(), fresh, old), (params, state), new)
+            return kept, (loss, mask.sum())
+
+        numbers = jnp.arange(order[0].shape[0])
+        (params, _), (losses, counts) = lax.scan(step, (params, recipe.optimizer.init(params)), (numbers, *order))
+        return recipe.encode(params), jnp.sum(losses) / jnp.maximum(jnp.sum(counts), 1)
+
+    return local_train
