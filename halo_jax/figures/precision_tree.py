@@ -1,0 +1,106 @@
+"""Paper, Fig. 5: the tree of precisions, and the path that each group of clients takes down it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from halo_jax.figures.base import arm_name, canvas, groups_of, selecting
+from halo_jax.record import Run
+from halo_jax.types import Precision
+
+BITS = ("weights_bits", "activations_bits", "errors_bits")
+
+
+class _Stop(NamedTuple):
+    """A node of a path: a precision, and the round from which it was used; 0 where none was trained at it."""
+
+    precision: tuple[float, ...]
+    since: int
+
+
+def draw(runs: Mapping[str, Run]) -> Figure | None:
+    """Draw a row of panels for each arm that selects, a panel for each group; None without such an arm.
+
+    A panel shows the path of most clients of its group. An arm whose precision rises again has no path down.
+    """
+    paths = {arm: {group: _path(run, group) for group in groups_of(run)} for arm, run in selecting(runs).items()}
+    paths = {arm: found for arm, found in paths.items() if all(_falls(path) for path, _ in found.values())}
+    if not paths:
+        return None
+    groups = list(dict.fromkeys(group for found in paths.values() for group in found))
+    depth = max(len(path) for found in paths.values() for path, _ in found.values())
+    shown = {arm: runs[arm] for arm in paths}
+    caption = "The path of each group of clients down the tree of precisions (bits of weights-activations-errors)."
+    size = (1.0 + 3.2 * len(groups), 1.0 + (0.8 + 0.75 * depth) * len(shown))
+    figure, grid = canvas("Precision tree", caption, shown, (len(shown), len(groups)), size)
+    for row, (arm, found) in zip(grid, paths.items(), strict=True):
+        for axes, group in zip(row, groups, strict=True):
+            axes.set_axis_off()
+            if group in found:
+                path, who = found[group]
+                _panel(axes, path, depth, runs[arm].config["selector"])
+                axes.set_title(f"{arm_name(arm)}, low {group}\n({who})", fontsize=10)
+    figure.supxlabel("bits of weights-activations-errors; grey: choices that were not taken", fontsize=9)
+    return figure
+
+
+def _path(run: Run, group: str) -> tuple[tuple[_Stop, ...], str]:
+    """The path of most clients of the group, and how many of them took it."""
+    clients = run.clients
+    members = sorted(set(clients["client"][clients["constraint"] == group].tolist()))
+    paths = Counter(_path_of_client(run, client) for client in members)
+    (path, count), *_ = paths.most_common(1)
+    return path, f"{count} of {len(members)} clients"
+
+
+def _path_of_client(run: Run, client: int) -> tuple[_Stop, ...]:
+    mine = run.clients["client"] == client
+    stops = [_Stop(tuple(Precision.parse(run.config["selector"]["start"])), 0)]
+    for since, *bits in zip(*(run.clients[name][mine].tolist() for name in ("round", *BITS)), strict=True):
+        if stops[-1].precision != tuple(bits):
+            stops.append(_Stop(tuple(bits), since))
+        elif stops[-1].since == 0:
+            stops[-1] = _Stop(tuple(bits), since)
+    return tuple(stops)
+
+
+def _falls(path: Sequence[_Stop]) -> bool:
+    return all(np.all(np.less_equal(below.precision, above.precision)) for above, below in pairwise(path))
+
+
+def _panel(axes: Axes, path: Sequence[_Stop], depth: int, selector: Mapping[str, Any]) -> None:
+    """A level for each reduction: the choices there were, side by side, the one that was taken in black."""
+    floor, at, right = Precision.parse(selector["floor"]), 0, 1
+    for level, (above, below) in enumerate(pairwise(path), start=1):
+        choices = [_reduced(above.precision, dimension, selector["step"]) for dimension in range(3)]
+        if below.precision not in choices:  # a selector that reduces by other steps
+            choices.append(below.precision)
+        for x, choice in enumerate(choices, start=-1):
+            taken = choice == below.precision
+            if taken or np.all(np.greater_equal(choice, floor)):
+                edge = {"color": "black", "linewidth": 2} if taken else {"color": "0.75", "linewidth": 1}
+                axes.plot([at, x], [1 - level, -level], zorder=1 + taken, **edge)
+                _node(axes, x, -level, choice, since=below.since if taken else None)
+        at, right = choices.index(below.precision) - 1, max(right, len(choices) - 2)
+    _node(axes, 0, 0, path[0].precision, since=path[0].since)
+    axes.set(xlim=(-1.45, right + 0.5), ylim=(0.6 - depth, 0.3))
+
+
+def _reduced(precision: tuple[float, ...], dimension: int, step: int) -> tuple[float, ...]:
+    return tuple(bits - step * (i == dimension) for i, bits in enumerate(precision))
+
+
+def _node(axes: Axes, x: float, y: float, precision: tuple[float, ...], *, since: int | None) -> None:
+    label = "-".join(f"{bits:g}" for bits in precision)
+    if since is None:
+        box = {"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": "0.75"}
+        axes.text(x, y, label, ha="center", va="center", fontsize=9, color="0.45", bbox=box, zorder=3)
+    else:
+        box = {"boxstyle": "round,pad=0.35", "facecolor": "black", "edgecolor": "black"}
+        text = f"{label}\nfrom round {since}" if since else f"{label}\nstart"
+        axes.text(x, y, text, ha="center", va="center", fontsize=8, color="white", bbox=box, zorder=4)

@@ -1,0 +1,100 @@
+"""Records -> one page for a browser: table, figures, configuration, without any link to the outside."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from halo_jax.record import Run
+from halo_jax.report import HEADS, LEGEND, Cell, TableRow, cells, table
+
+STYLE = """
+body { max-width: 60rem; margin: 2.5rem auto; padding: 0 1.25rem; color: #1b1f24; background: #fff;
+       font: 16px/1.5 system-ui, "DejaVu Sans", sans-serif; }
+h1 { font-size: 1.6rem; line-height: 1.2; } h2 { font-size: 1.15rem; margin-top: 2.5rem; }
+.wide { overflow-x: auto; } .small, figcaption { font-size: .85rem; color: #57606a; }
+table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; margin: 1.25rem 0; }
+th { text-align: left; font-weight: 600; }
+.numbers { width: 100%; font-variant-numeric: tabular-nums; }
+.numbers td, .numbers th { padding: .3rem .6rem; border-bottom: 1px solid #d8dee4; vertical-align: top; }
+.numbers td, .numbers tr:first-child th + th { text-align: right; } .numbers td { white-space: nowrap; }
+.numbers tr:first-child th { border-bottom: 1px solid; } .numbers tr > th:first-child { text-align: left; }
+td small { display: block; color: #57606a; }
+.facts { font-size: .85rem; } .facts td, .facts th { padding: .15rem 1rem .15rem 0; vertical-align: top; }
+.facts td { overflow-wrap: anywhere; font-family: ui-monospace, "DejaVu Sans Mono", monospace; }
+figure { margin: 2rem 0; } img { max-width: 100%; height: auto; }
+summary { cursor: pointer; font-weight: 600; }
+"""
+
+
+def html(title: str, runs: Mapping[str, Run], figures: Mapping[str, bytes], notes: Sequence[str] = ()) -> str:
+    """The whole page as text; `figures` maps a caption to the bytes of a PNG, a note becomes a paragraph."""
+    configs = {arm: _flat(run.config) for arm, run in runs.items()}
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f"<p>{escape(_what_was_run(configs))}</p>",
+        _html_table(table(runs)),
+        f'<p class="small">{escape(LEGEND)} Bold: the best of a column.</p>',
+        *(f"<p>{escape(note)}</p>" for note in notes),
+        *(_html_figure(caption, png) for caption, png in figures.items()),
+        "<h2>Runs</h2>",
+        _html_facts({arm: _flat(run.summary) for arm, run in runs.items()}),
+        f"<details><summary>Configuration</summary>{_html_facts(configs)}</details>",
+    ]
+    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
+    return "\n".join(["<!doctype html>", f'<html lang="en"><head>{head}</head><body>', *body, "</body></html>\n"])
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested fields as one dict of dotted names and printed values."""
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return flat
+
+
+def _what_was_run(configs: Mapping[str, Mapping[str, str]]) -> str:
+    def of(field: str) -> str:
+        return " / ".join(dict.fromkeys(config[field] for config in configs.values()))
+
+    return (
+        f"{of('num_clients')} clients trained {of('model')} on {of('dataset')} for {of('rounds')} rounds "
+        f"({of('recipe.name')}, {of('partition.name')} partition, seed {of('seed')}). The network was "
+        f"trained at width {of('width')} and priced at width {of('hardware.width')} on {of('hardware.name')} "
+        f"({of('hardware.device')}): energy, latency and area are those of the priced network, "
+        "for one training sample."
+    )
+
+
+def _html_table(rows: Sequence[TableRow]) -> str:
+    head = "".join(f"<th>{escape(text).replace(chr(10), '<br>')}</th>" for text in ("Arm", *HEADS))
+    lines = []
+    for row, shown in zip(rows, cells(rows), strict=True):
+        numbers = "".join(_html_cell(cell) for cell in shown)
+        lines.append(f"<tr><th>{escape(row.arm)}</th>{numbers}</tr>")
+    return f'<div class="wide"><table class="numbers"><tr>{head}</tr>{"".join(lines)}</table></div>'
+
+
+def _html_cell(cell: Cell) -> str:
+    text = f"<b>{cell.text}</b>" if cell.best else cell.text
+    return f"<td>{text}<small>{cell.change}</small></td>"
+
+
+def _html_figure(caption: str, png: bytes) -> str:
+    image = f'<img alt="" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+    return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _html_facts(columns: Mapping[str, Mapping[str, str]]) -> str:
+    """A column for each arm and a row for each field; a value on which all arms agree stands once."""
+    lines = ["<tr><th></th>" + "".join(f"<th>{escape(arm)}</th>" for arm in columns) + "</tr>"]
+    for name in dict.fromkeys(name for facts in columns.values() for name in facts):
+        values = [escape(facts.get(name, "-")) for facts in columns.values()]
+        shown = f'<td colspan="{len(values)}">{values[0]}</td>'
+        if len(set(values)) > 1:
+            shown = "".join(f"<td>{value}</td>" for value in values)
+        lines.append(f"<tr><th>{escape(name)}</th>{shown}</tr>")
+    return f'<div class="wide"><table class="facts">{"".join(lines)}</table></div>'

@@ -1,0 +1,200 @@
+"""The run folder: the only writer of results, and their reader, whether the run has ended or not.
+
+Whole files are replaced in one step. The rows of a round's clients are written before the round's own row, so
+a round that stands in `rounds.csv` is complete. A number reads back to the same bits.
+"""
+
+import contextlib
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, get_type_hints
+
+import numpy as np
+
+CONFIG, ROUNDS, CLIENTS, SUMMARY = "config.json", "rounds.csv", "clients.csv", "summary.json"
+ARM_NAMES = {"halo_ps": "HaLo-FL"}  # what tables and figures call an arm, where not by its own name
+_DTYPES = {int: np.int64, str: np.str_}  # of a column, by the type of its field; all others float64
+
+
+class RecordError(RuntimeError):
+    """A file of a run folder cannot be written or read; one line that names the file and what is wrong."""
+
+
+class RoundRecord(NamedTuple):
+    """One row of `rounds.csv`: a round after aggregation.
+
+    Bits and costs (per training sample) are means over the cohort; payloads and examples are sums. Accuracies
+    are fractions; they and `test_loss` are None, an empty cell, in a round without evaluation.
+    """
+
+    round: int  # from 1
+    learning_rate: float
+    train_loss: float
+    test_loss: float | None
+    accuracy: float | None
+    top5_accuracy: float | None
+    weights_bits: float
+    activations_bits: float
+    errors_bits: float
+    energy_mj: float
+    latency_s: float
+    area_mm2: float
+    payload_up_bits: int
+    payload_down_bits: int
+    examples: int
+    seconds: float  # wall time, the only column that differs between two equal runs
+
+
+class ClientRecord(NamedTuple):
+    """One row of `clients.csv`: a client of a round's cohort, its costs per training sample."""
+
+    round: int  # from 1
+    client: int  # from 0
+    constraint: str  # "none", "energy", "latency" or "area"
+    weights_bits: float  # whole numbers, or the mean over layers where layers differ
+    activations_bits: float
+    errors_bits: float
+    energy_mj: float
+    latency_s: float
+    area_mm2: float
+    payload_up_bits: int
+    payload_down_bits: int
+    examples: int
+    train_loss: float
+
+
+class Run(NamedTuple):
+    """A run folder in memory: a CSV is a dict of columns, one entry a row, NaN for an empty cell."""
+
+    config: dict[str, Any]
+    rounds: dict[str, np.ndarray]
+    clients: dict[str, np.ndarray]
+    summary: dict[str, Any]  # empty until the run has ended
+
+    @property
+    def selects(self) -> bool:
+        """Whether clients choose their precision; a static arm does not."""
+        return self.summary.get("selector", self.config["selector"]["name"]) != "static"
+
+
+def create(folder: str | Path, config: Mapping[str, Any]) -> None:
+    """Make a run folder: two tables without rows, then `config.json`. Raises RecordError if there is one."""
+    folder = Path(folder)
+    if (folder / CONFIG).exists():
+        raise RecordError(f"{folder / CONFIG}: already there; resume this run or choose another folder")
+    write(folder / CLIENTS, csv_text([ClientRecord._fields]))
+    write(folder / ROUNDS, csv_text([RoundRecord._fields]))
+    write(folder / CONFIG, json.dumps(_plain(config), indent=2) + "\n")
+
+
+def append(folder: str | Path, row: RoundRecord, clients: Sequence[ClientRecord]) -> None:
+    """Add one round: its clients first, then the round itself. Raises RecordError, as on a full disk."""
+    for name, rows in ((CLIENTS, clients), (ROUNDS, [row])):
+        path = Path(folder) / name
+        with _errors_of(path), open(path, "r+b") as file:  # never makes a file without a header
+            file.seek(0, os.SEEK_END)
+            file.write(csv_text(rows).encode())
+
+
+def finish(folder: str | Path, summary: Mapping[str, Any]) -> None:
+    """Write `summary.json`. A number that is not finite becomes null, as JSON has no word for it."""
+    write(Path(folder) / SUMMARY, json.dumps(_plain(summary), indent=2) + "\n")
+
+
+def resume(folder: str | Path, rounds_done: int) -> None:
+    """Drop rows after round `rounds_done` and half-written lines. Raises RecordError if a round is gone."""
+    for name, kind in ((CLIENTS, ClientRecord), (ROUNDS, RoundRecord)):
+        path = Path(folder) / name
+        with _errors_of(path):
+            kept = [cells for cells in _cells(path, kind._fields) if int(cells[0]) <= rounds_done]
+            missing = set(range(1, rounds_done + 1)) - {int(cells[0]) for cells in kept}
+            if missing:
+                raise ValueError(f"round {min(missing)} is missing; cannot resume after round {rounds_done}")
+        write(path, csv_text([kind._fields, *kept]))
+
+
+def read(folder: str | Path) -> Run:
+    """Read a run folder, complete rounds only. Raises RecordError if a file is missing or wrong."""
+    folder = Path(folder)
+    config = _read_json(folder / CONFIG)
+    rounds = _read_table(folder / ROUNDS, get_type_hints(RoundRecord))
+    clients = _read_table(folder / CLIENTS, get_type_hints(ClientRecord))
+    complete = np.isin(clients["round"], rounds["round"])
+    clients = {name: column[complete] for name, column in clients.items()}
+    return Run(config, rounds, clients, _read_json(folder / SUMMARY) if (folder / SUMMARY).exists() else {})
+
+
+def write(path: str | Path, data: str | bytes) -> None:
+    """Replace a whole file in one step: it then holds `data` or, on RecordError, what it held before."""
+    path = Path(path)
+    draft = path.with_name(f".{path.name}.tmp")
+    try:
+        with _errors_of(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(data.encode() if isinstance(data, str) else data)
+            os.replace(draft, path)
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+
+
+def csv_text(rows: Sequence[Sequence[Any]]) -> str:
+    """Rows as CSV: None is an empty cell, a float the shortest digits that read back to the same bits."""
+    text = io.StringIO()
+    cells = (["" if value is None else str(np.asarray(value)[()]) for value in row] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows(cells)
+    return text.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON knows it: arrays become lists, float32 its own digits, what is not finite None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple) or np.ndim(value) > 0:
+        return [_plain(entry) for entry in value]
+    if hasattr(value, "__array__"):
+        value = np.asarray(value)[()]
+        value = float(str(value)) if isinstance(value, np.floating) else value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@contextlib.contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, csv.Error) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
+        raise RecordError(f"{path}: {reason}") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    with _errors_of(path):
+        value = json.loads(path.read_bytes())
+        if not isinstance(value, dict):
+            raise ValueError("not a JSON object")
+        return value
+
+
+def _read_table(path: Path, types: dict[str, Any]) -> dict[str, np.ndarray]:
+    with _errors_of(path):
+        rows = _cells(path, tuple(types))
+        return {
+            name: np.array([row[i] or "nan" for row in rows], dtype=_DTYPES.get(kind, np.float64))
+            for i, (name, kind) in enumerate(types.items())
+        }
+
+
+def _cells(path: Path, names: tuple[str, ...]) -> list[list[str]]:
+    """The cells of every row; what follows the last newline was cut off while it was written."""
+    header, *rows = list(csv.reader(path.read_text().split("\n")[:-1])) or [[]]
+    if tuple(header) != names:
+        raise ValueError(f"the first line is not {','.join(names)}")
+    for line, cells in enumerate(rows, start=2):
+        if len(cells) != len(names):
+            raise ValueError(f"line {line} has {len(cells)} cells, not {len(names)}")
+    return rows

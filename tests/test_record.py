@@ -1,0 +1,138 @@
+"""The run folder keeps every bit and survives an interruption."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from halo_jax import record
+from halo_jax.record import ClientRecord, RoundRecord
+from tests.record_fixture import write_run
+
+CLIENT = ClientRecord(1, 0, "energy", 8, 6, 4, 0.1, 1 / 3, 1e-300, 2**40, 2**33 + 1, 17, np.float32(0.1))
+ROUND = RoundRecord(
+    1,
+    8.0,
+    np.float32(1 / 3),
+    None,
+    np.float32(0.8014),
+    np.nan,
+    8,
+    6.5,
+    4,
+    0.1,
+    np.pi,
+    1e22,
+    2**53 + 1,
+    7,
+    300,
+    0.25,
+)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    record.create(tmp_path / "run", {"selector": {"name": "static"}, "phases": (0.6, 0.4)})
+    return tmp_path / "run"
+
+
+def same_bits(read: np.ndarray, written) -> bool:
+    kind = np.asarray(written).dtype
+    return read.astype(kind).tobytes() == np.asarray([written], dtype=kind).tobytes()
+
+
+def test_every_column_reads_back_to_the_same_bits(folder):
+    record.append(folder, ROUND, [CLIENT])
+    run = record.read(folder)
+    assert tuple(run.rounds) == RoundRecord._fields
+    assert tuple(run.clients) == ClientRecord._fields
+    for columns, row in ((run.rounds, ROUND), (run.clients, CLIENT)):
+        for name, value in row._asdict().items():
+            if value is None or value is np.nan:
+                assert np.isnan(columns[name]).all()
+            elif isinstance(value, str):
+                assert columns[name].tolist() == [value]
+            else:
+                assert same_bits(columns[name], value), name
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_any_finite_float_reads_back_to_the_same_bits(folder, dtype):
+    words = np.random.default_rng(0).integers(0, 2**63, 3000, dtype=np.uint64).astype(f"u{dtype().nbytes}")
+    values = [value for value in words.view(dtype) if np.isfinite(value)]
+    record.append(folder, ROUND, [CLIENT._replace(train_loss=value) for value in values])
+    assert record.read(folder).clients["train_loss"].astype(dtype).tobytes() == np.array(values).tobytes()
+
+
+def test_float32_is_written_with_its_own_digits_and_none_as_an_empty_cell(folder):
+    record.append(folder, ROUND, [CLIENT])
+    cells = dict(zip(RoundRecord._fields, (folder / "rounds.csv").read_text().split("\n")[1].split(","), strict=True))
+    assert cells["accuracy"] == "0.8014"
+    assert cells["test_loss"] == ""
+    assert cells["top5_accuracy"] == "nan"
+    assert cells["payload_up_bits"] == "9007199254740993"
+
+
+def test_header_stands_once_and_a_round_is_on_disk_when_append_returns(folder):
+    for number in (1, 2):
+        record.append(folder, ROUND._replace(round=number), [CLIENT._replace(round=number)])
+        assert (folder / "rounds.csv").read_text().count("\n") == 1 + number
+    assert (folder / "clients.csv").read_text().count("learning_rate,") == 0
+    assert (folder / "clients.csv").read_text().count("constraint") == 1
+
+
+def test_clients_of_a_round_are_written_before_the_round(folder, monkeypatch):
+    order = []
+
+    def opened(path, mode):
+        order.append(path.name)
+        return path.open(mode)
+
+    monkeypatch.setattr(record, "open", opened, raising=False)
+    record.append(folder, ROUND, [CLIENT])
+    assert order == ["clients.csv", "rounds.csv"]
+
+
+def test_read_leaves_out_a_round_that_is_not_complete(folder):
+    record.append(folder, ROUND, [CLIENT])
+    with open(folder / "clients.csv", "a") as file:
+        file.write(record.csv_text([CLIENT._replace(round=2)]) + "2,1,ener")
+    run = record.read(folder)
+    assert run.clients["round"].tolist() == [1]
+    assert run.summary == {}
+
+
+def test_resume_drops_later_rounds_and_half_lines_and_goes_on(tmp_path):
+    folder = tmp_path / "run"
+    whole = write_run(folder, rounds=6)
+    (later,) = (line for line in (folder / "rounds.csv").read_text().split("\n") if line.startswith("5,"))
+    for name in ("rounds.csv", "clients.csv"):
+        with open(folder / name, "a") as file:
+            file.write("7,0.125,0.1")
+    record.resume(folder, 4)
+    assert set(record.read(folder).clients["round"]) == {1, 2, 3, 4}
+    kept = (folder / "rounds.csv").read_text()
+    assert kept.endswith("\n")
+    assert "7,0.125" not in kept + (folder / "clients.csv").read_text()
+    with open(folder / "rounds.csv", "a") as file:
+        file.write(later + "\n")
+    run = record.read(folder)
+    assert run.rounds["round"].tolist() == [1, 2, 3, 4, 5]
+    assert run.rounds["train_loss"].tobytes() == whole.rounds["train_loss"][:5].tobytes()
+
+
+def test_resume_keeps_the_bytes_of_what_it_keeps(tmp_path):
+    write_run(tmp_path / "run", rounds=3)
+    before = [(tmp_path / "run" / name).read_bytes() for name in ("rounds.csv", "clients.csv")]
+    record.resume(tmp_path / "run", 3)
+    assert [(tmp_path / "run" / name).read_bytes() for name in ("rounds.csv", "clients.csv")] == before
+    record.resume(tmp_path / "run", 0)
+    assert len(record.read(tmp_path / "run").rounds["round"]) == 0
+
+
+def test_config_and_summary_come_back(folder):
+    record.finish(folder, {"accuracy": np.float32(0.1), "bits": np.arange(2), "loss": np.nan, "seed": np.int32(3)})
+    run = record.read(folder)
+    assert run.config == {"selector": {"name": "static"}, "phases": [0.6, 0.4]}
+    assert run.summary == {"accuracy": 0.1, "bits": [0, 1], "loss": None, "seed": 3}
+    assert not run.selects

@@ -1,0 +1,101 @@
+"""What cannot be written or read is told in one line that names the file, and leaves nothing half-written."""
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from halo_jax import record
+from halo_jax.record import ClientRecord, RecordError
+from tests.record_fixture import client_rows, round_row
+
+CLIENTS = client_rows("8-8-8", 1, 1)
+ROUND = round_row("8-8-8", 1, 1, CLIENTS, 1)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    record.create(tmp_path / "run", {"selector": {"name": "static"}, "phases": (0.6, 0.4)})
+    return tmp_path / "run"
+
+
+def one_line(error: pytest.ExceptionInfo, name: str) -> str:
+    text = str(error.value)
+    assert "\n" not in text
+    assert name in text
+    return text
+
+
+def test_resume_after_a_round_that_was_never_written_fails(folder):
+    record.append(folder, ROUND, CLIENTS)
+    with pytest.raises(RecordError) as error:
+        record.resume(folder, 3)
+    assert "round 2 is missing" in one_line(error, "clients.csv")
+
+
+def test_a_summary_that_cannot_be_written_leaves_the_old_one(folder, monkeypatch):
+    record.finish(folder, {"accuracy": 0.5})
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(RecordError) as error:
+        record.finish(folder, {"accuracy": 0.9})
+    assert "No space left on device" in one_line(error, "summary.json")
+    assert json.loads((folder / "summary.json").read_text()) == {"accuracy": 0.5}
+    assert sorted(os.listdir(folder)) == ["clients.csv", "config.json", "rounds.csv", "summary.json"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_full_disk_is_one_line(folder):
+    os.remove(folder / "clients.csv")
+    os.symlink("/dev/full", folder / "clients.csv")
+    with pytest.raises(RecordError) as error:
+        record.append(folder, ROUND, CLIENTS)
+    one_line(error, "clients.csv")
+
+
+def test_an_unwritable_place_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RecordError) as error:
+        record.create(tmp_path / "file" / "run", {})
+    one_line(error, "file")
+
+
+def test_create_does_not_overwrite_a_run(folder):
+    with pytest.raises(RecordError) as error:
+        record.create(folder, {})
+    assert "already there" in one_line(error, "config.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("rounds.csv", None, "No such file"),
+        ("config.json", None, "No such file"),
+        ("config.json", "{", "line 1"),
+        ("summary.json", "[1]", "not a JSON object"),
+        ("rounds.csv", "", "first line is not round,"),
+        ("rounds.csv", "a,b\n1,2\n", "first line is not round,"),
+        ("clients.csv", ",".join(ClientRecord._fields) + "\n1,2\n", "line 2 has 2 cells, not 13"),
+        ("clients.csv", ",".join(ClientRecord._fields) + "\n" + "x," * 12 + "x\n", "x"),
+        ("clients.csv", ",".join(ClientRecord._fields) + "\n\udcff\n", "utf-8"),
+    ],
+)
+def test_a_wrong_file_is_one_line(folder, name, text, reason):
+    if text is None:
+        os.remove(folder / name)
+    else:
+        (folder / name).write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(RecordError) as error:
+        record.read(folder)
+    assert reason in one_line(error, name)
+
+
+def test_append_outside_a_run_folder_fails(tmp_path):
+    with pytest.raises(RecordError) as error:
+        record.append(tmp_path, ROUND, CLIENTS)
+    one_line(error, "clients.csv")
