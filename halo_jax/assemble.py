@@ -1,0 +1,167 @@
+"""From the names in a config to the stages of a run: tables are asked here, and sizes are held against the data."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from halo_jax import datasets, federation
+from halo_jax.clients import placement, resolve_executor
+from halo_jax.compressors import COMPRESSORS
+from halo_jax.config import Config, ConfigError
+from halo_jax.evaluation import make_evaluate
+from halo_jax.hardware import PLATFORMS
+from halo_jax.models import MODELS, layer_shapes
+from halo_jax.partition import PARTITIONS, partition
+from halo_jax.recipes import RECIPES, Recipe
+from halo_jax.selectors import SELECTORS
+from halo_jax.selectors.halo_ps import reduction_rounds
+from halo_jax.training import Images, Shard, make_local_train
+from halo_jax.types import Constraint, Cost, Demand, Precision, Stream, stream
+
+MAX_EXAMPLES_TIMES_CODE = 2**31 - 1  # the server's exact sum is an int32
+
+
+class Parts(NamedTuple):
+    """What all arms of an experiment share."""
+
+    recipe: Recipe
+    module: nn.Module
+    stages: federation.Stages
+    data: federation.FederatedData
+    test: Images
+    evaluate: Callable
+    model: Any  # the server's first model
+    learning_rates: np.ndarray  # float32 [R], one a round
+    executor: str
+
+
+def check_names(config: Config) -> None:
+    """Raise ConfigError, one line, for a name that its table does not know."""
+    arms = [arm for arm in config.arms if not is_precision(arm)]
+    named = [
+        ("dataset", config.dataset, datasets.DATASETS),
+        ("model", config.model, MODELS),
+        ("recipe.name", config.recipe.name, RECIPES),
+        ("selector.name", config.selector.name, SELECTORS),
+        ("hardware.name", config.hardware.name, PLATFORMS),
+        ("compressor.name", config.compressor.name, COMPRESSORS),
+        ("partition.name", config.partition.name, PARTITIONS),
+        *(("arms", arm, {**SELECTORS, "a precision such as '8-8-8'": None}) for arm in arms),
+    ]
+    for field, name, table in named:
+        if name not in table:
+            raise ConfigError(f"{field}={name!r}; known: {', '.join(table)}")
+
+
+def is_precision(arm: str) -> bool:
+    """Whether an arm is named by a precision, such as "8-8-8", rather than by a selector."""
+    return arm.replace("-", "").isdecimal()
+
+
+def build(entry: Callable[..., Any], fields: Mapping[str, Any], **more: Any) -> Any:
+    """Call a table's entry with those of `fields` and `more` that it has parameters for."""
+    known = inspect.signature(entry).parameters
+    return entry(**{name: value for name, value in {**fields, **more}.items() if name in known})
+
+
+def assemble(config: Config) -> Parts:
+    """Load the data, build every stage, and check sizes; nothing is written.
+
+    Raises:
+      ConfigError: a name or a size does not fit, one line.
+      DatasetError: the data are missing or wrong, one line.
+    """
+    check_names(config)
+    root = jax.random.key(config.seed)
+    dataset = datasets.load(config.dataset, config.data_dir, config.train_examples, config.test_examples)
+    executor = resolve_executor(config.executor, jax.default_backend(), jax.device_count())
+    data = jax.device_put(_federated_data(config, dataset, root), placement(executor))
+    recipe = build(RECIPES[config.recipe.name], {**config.recipe, "exact": config.exact})
+    image_shape = dataset.train_images.shape[1:]
+    module, stages = _stages(config, recipe, image_shape, dataset.num_classes)
+    image = jnp.zeros((1, *image_shape))
+    unoptimised = {"xla_backend_optimization_level": 0}  # runs once: compiling it is all it costs
+    init = jax.jit(
+        lambda key: recipe.encode(module.init(key, image, Precision(8, 8, 8))["params"]), compiler_options=unoptimised
+    )
+    return Parts(
+        recipe=recipe,
+        module=module,
+        stages=stages,
+        data=data,
+        test=Images(jnp.asarray(dataset.test_images), jnp.asarray(dataset.test_labels)),
+        evaluate=make_evaluate(module, recipe, min(config.evaluation.batch_size, len(dataset.test_labels))),
+        model=init(stream(root, Stream.INIT)),
+        learning_rates=learning_rates(config, recipe),
+        executor=executor,
+    )
+
+
+def learning_rates(config: Config, recipe: Recipe) -> np.ndarray:
+    """The learning rate of every round, float32 `[R]`: one per phase, phases by their share of the rounds."""
+    rates, phases = recipe.learning_rates, config.recipe.phases
+    if len(rates) != len(phases):
+        raise ConfigError(f"recipe.phases={phases!r} has {len(phases)} entries; allowed: {len(rates)}, one per rate")
+    ends = np.round(np.cumsum(phases) * config.rounds).astype(int)
+    phase = np.searchsorted(ends, np.arange(config.rounds), side="right")
+    return np.asarray(rates, np.float32)[np.minimum(phase, len(rates) - 1)]
+
+
+def make_selector(config: Config):
+    """The selector that the config names, with its own fields of `selector.*`."""
+    chosen = config.selector
+    rounds = reduction_rounds(config.rounds, chosen.reduce_every, chosen.reduce_rounds)
+    fields = {**chosen, "floor": Precision.parse(chosen.floor), "reduce_rounds": rounds}
+    return build(SELECTORS[chosen.name], fields)
+
+
+def _federated_data(config: Config, dataset: datasets.Dataset, root: jax.Array) -> federation.FederatedData:
+    if config.num_clients > len(dataset.train_labels):
+        raise ConfigError(
+            f"num_clients={config.num_clients}; allowed: at most the {len(dataset.train_labels)} training images"
+        )
+    try:
+        parts = partition(**config.partition, labels=dataset.train_labels, num_clients=config.num_clients, key=root)
+    except ValueError as error:
+        raise ConfigError(f"partition.name={config.partition.name!r}: {error}") from error
+    total, largest = int(parts.num_examples.sum()), 2 ** (config.recipe.gradient_bits - 1) - 1
+    if total * largest > MAX_EXAMPLES_TIMES_CODE:
+        limit = MAX_EXAMPLES_TIMES_CODE // largest
+        raise ConfigError(f"{total} training images; allowed: at most {limit}, so that the server's sum is exact")
+    return federation.FederatedData(
+        images=Images(jnp.asarray(dataset.train_images), jnp.asarray(dataset.train_labels)),
+        shards=Shard(jnp.asarray(parts.indices), jnp.asarray(parts.mask)),
+        num_examples=jnp.asarray(parts.num_examples),
+        demands=_demands(config),
+    )
+
+
+def _demands(config: Config) -> Demand:
+    counts = (config.demand.energy_clients, config.demand.latency_clients, config.demand.area_clients)
+    groups = np.repeat([Constraint.ENERGY, Constraint.LATENCY, Constraint.AREA], counts)
+    constraint = np.full(config.num_clients, Constraint.NONE, np.int32)
+    constraint[: len(groups)] = groups
+    unlimited = jnp.full(config.num_clients, jnp.inf)
+    return Demand(jnp.asarray(constraint), Cost(unlimited, unlimited, unlimited), jnp.ones((config.num_clients, 3)))
+
+
+def _stages(config: Config, recipe: Recipe, image_shape, num_classes: int) -> tuple[nn.Module, federation.Stages]:
+    make_model = MODELS[config.model]
+    module = make_model(num_classes, width=config.width, numerics=recipe.numerics)
+    try:
+        layers = layer_shapes(make_model(num_classes, width=config.hardware.width), image_shape)
+        evaluate_cost = PLATFORMS[config.hardware.name](config.hardware.device)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    compressor = build(COMPRESSORS[config.compressor.name], config.compressor, model_bits=recipe.model_bits)
+    return module, federation.Stages(
+        local_train=make_local_train(module, recipe, config.batch_size, config.local_epochs),
+        selector=make_selector(config),
+        compressor=compressor,
+        cost_fn=lambda precision: evaluate_cost(layers, precision),
+    )

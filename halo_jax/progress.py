@@ -1,0 +1,66 @@
+"""What a person sees while a run goes on: one live display in a terminal, a plain line per round elsewhere."""
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from halo_jax.record import RoundRecord
+
+
+def describe(row: RoundRecord) -> str:
+    """Loss, accuracy and mean bits of a round, in words."""
+    accuracy = "" if row.accuracy is None else f"accuracy {100 * row.accuracy:5.2f} %  "
+    bits = f"{row.weights_bits:.1f}-{row.activations_bits:.1f}-{row.errors_bits:.1f}"
+    return f"loss {row.train_loss:8.4f}  {accuracy}bits {bits}"
+
+
+class Display:
+    """Progress over all arms of an experiment; a context manager. Rounds that were resumed count as done."""
+
+    def __init__(self, console: Console, rounds_in_all: int):
+        self._console = console
+        self._left = rounds_in_all
+        self._pace: float | None = None  # seconds a round, once one ran without compiling
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[status]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> "Display":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def begin_arm(self, name: str, rounds: int, rounds_done: int) -> None:
+        """A new arm starts, or goes on after `rounds_done` rounds."""
+        self._arm, self._rounds, self._first = name, rounds, True
+        self._left -= rounds_done
+        self._last = time.perf_counter()
+        self._task = self._progress.add_task(name, total=rounds, completed=rounds_done, status="compiling")
+
+    def end_round(self, row: RoundRecord) -> None:
+        """A round is done and recorded."""
+        now = time.perf_counter()
+        elapsed, self._last = now - self._last, now
+        if not self._first:
+            self._pace = elapsed if self._pace is None else 0.8 * self._pace + 0.2 * elapsed
+        self._first = False
+        self._left -= 1
+        text = describe(row) + ("" if self._pace is None else f"  {_clock(self._left * self._pace)} left")
+        if self._console.is_terminal:
+            self._progress.update(self._task, completed=row.round, status=text)
+        else:
+            line = f"{self._arm}  round {row.round:3d}/{self._rounds}  {text}"
+            self._console.print(line, highlight=False, soft_wrap=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes}:{seconds:02d}"

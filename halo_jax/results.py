@@ -1,0 +1,122 @@
+"""From a round's arrays to the rows of the records, and from a run to its summary."""
+
+import hashlib
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import halo_jax
+from halo_jax.assemble import Parts
+from halo_jax.config import Config
+from halo_jax.evaluation import Scores
+from halo_jax.federation import ClientResults
+from halo_jax.record import ClientRecord, RoundRecord, Run
+from halo_jax.types import Constraint
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
+
+
+def client_rows(round: int, answers: ClientResults, parts: Parts) -> list[ClientRecord]:
+    """One row per client of the cohort; `round` counts from 1."""
+    arrays: Any = jax.tree.map(np.asarray, answers)
+    constraints = np.asarray(parts.data.demands.constraint)
+    down = sum(leaf.size for leaf in jax.tree.leaves(parts.model)) * parts.recipe.model_bits
+    return [
+        ClientRecord(
+            round=round,
+            client=int(client),
+            constraint=Constraint(constraints[client]).name.lower(),
+            weights_bits=arrays.precision.weights[i].mean(),
+            activations_bits=arrays.precision.activations[i].mean(),
+            errors_bits=arrays.precision.errors[i].mean(),
+            energy_mj=arrays.cost.energy_mj[i],
+            latency_s=arrays.cost.latency_s[i],
+            area_mm2=arrays.cost.area_mm2[i],
+            payload_up_bits=int(arrays.payload_up_bits[i]),
+            payload_down_bits=down,
+            examples=int(arrays.examples[i]),
+            train_loss=arrays.loss[i],
+        )
+        for i, client in enumerate(arrays.client)
+    ]
+
+
+def round_row(index: int, rows: list[ClientRecord], scores: Scores | None, parts: Parts, seconds: float) -> RoundRecord:
+    """The row of round `index` + 1: means and sums over its clients; None where nothing was evaluated."""
+    mean = lambda field: float(np.mean([np.float64(getattr(row, field)) for row in rows]))  # noqa: E731
+    total = lambda field: sum(getattr(row, field) for row in rows)  # noqa: E731
+    size = parts.test.labels.shape[0]
+    test_loss: Any = None if scores is None else np.float32(scores.loss)  # float32: its own digits are recorded
+    loss = sum(float(row.train_loss) * row.examples for row in rows) / total("examples")
+    return RoundRecord(
+        round=index + 1,
+        learning_rate=parts.learning_rates[index],
+        train_loss=loss,
+        test_loss=test_loss,
+        accuracy=None if scores is None else int(scores.top1) / size,
+        top5_accuracy=None if scores is None else int(scores.top5) / size,
+        weights_bits=mean("weights_bits"),
+        activations_bits=mean("activations_bits"),
+        errors_bits=mean("errors_bits"),
+        energy_mj=mean("energy_mj"),
+        latency_s=mean("latency_s"),
+        area_mm2=mean("area_mm2"),
+        payload_up_bits=total("payload_up_bits"),
+        payload_down_bits=total("payload_down_bits"),
+        examples=total("examples"),
+        seconds=seconds,
+    )
+
+
+def summary(arm: str, config: Config, run: Run, model: Any, parts: Parts) -> dict[str, Any]:
+    """The fields of summary.json for a finished arm."""
+    rounds = run.rounds
+    return {
+        "name": config.name,
+        "arm": arm,
+        "selector": config.selector.name,
+        "dataset": config.dataset,
+        "train_width": config.width,
+        "hardware_width": config.hardware.width,
+        "seed": config.seed,
+        "rounds": config.rounds,
+        "accuracy": rounds["accuracy"][-1],
+        "top5_accuracy": rounds["top5_accuracy"][-1],
+        "test_loss": rounds["test_loss"][-1],
+        "model_sha256": model_sha256(model),
+        "executor": parts.executor,
+        "versions": _versions(),
+        "device": jax.devices()[0].device_kind,
+        "wall_seconds": float(rounds["seconds"].sum()),
+        "git_commit": _git_commit(),
+        "finished": True,
+    }
+
+
+def _versions() -> dict[str, str]:
+    versions = {"halo_jax": halo_jax.__version__, "python": platform.python_version()}
+    return versions | {name: importlib.metadata.version(name) for name in _PACKAGES}
+
+
+def _git_commit() -> str | None:
+    """The commit of the checkout that this package lies in, "-dirty" when changed; None outside a checkout."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.check_output(command, cwd=Path(__file__).parent, text=True, stderr=subprocess.DEVNULL).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def model_sha256(model: Any) -> str:
+    """SHA-256 of a model: names, dtypes, shapes and bytes of its tensors, in the order of their names."""
+    digest = hashlib.sha256()
+    for path, leaf in sorted((jax.tree_util.keystr(p), x) for p, x in jax.tree_util.tree_leaves_with_path(model)):
+        values = np.asarray(leaf)
+        digest.update(f"{path} {values.dtype.str} {values.shape}".encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
