@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from halo_jax import contraction
+from halo_jax.canonical import Window
 from halo_jax.quantize import DEFAULT, Numerics, host_shift, quantize_activation, quantize_error, quantize_weight
 from halo_jax.types import Precision
 
@@ -94,7 +95,7 @@ class QuantConv(_QuantLayer):
     def __call__(self, x: jax.Array, precision: Precision | None = None) -> jax.Array:
         """Apply the layer at `precision` (traced bits, one per dimension)."""
         chex.assert_rank(x, 4)
-        window = contraction.Window(self.strides, self._padding(x.shape[1:3]), self.dilation)
+        window = Window(self.strides, self._padding(x.shape[1:3]), self.dilation)
         shape = (*self.kernel_size, x.shape[-1], self.features)
         contract = lambda x, w, p, exact: contraction.conv(x, w, p, window, exact)  # noqa: E731
         return self._run(x, shape, precision, self.numerics, self.head, contract)
