@@ -6,8 +6,14 @@ Without flags it runs experiments/quickstart.py. The same command on the same fo
 import os
 import sys
 
+import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
+
+from halo_jax.config import ConfigError, validate
+from halo_jax.datasets import DatasetError
+from halo_jax.record import RecordError
+from halo_jax.run import run
 
 _CONFIG = config_flags.DEFINE_config_file("config", "experiments/quickstart.py", "the experiment")
 _WORKDIR = flags.DEFINE_string("workdir", "", "the run folder; default: runs/ and the experiment's name")
@@ -28,23 +34,22 @@ def _parse(argv: list[str]) -> list[str]:
         sys.exit(2)
 
 
+def _choose_devices(num_clients: int) -> None:
+    """Before JAX starts: the platform, and on a CPU one device per core, so that clients share the cores."""
+    if _PLATFORM.value:
+        jax.config.update("jax_platforms", _PLATFORM.value)
+    jax.config.update("jax_num_cpu_devices", min(os.cpu_count() or 1, num_clients))
+
+
 def main(argv: list[str]) -> None:
     """Run the experiment that the flags name."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected argument {argv[1]!r}")
-    import jax
-
     logging.set_verbosity(logging.WARNING)
-    if _PLATFORM.value:
-        jax.config.update("jax_platforms", _PLATFORM.value)
-    jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)  # clients are shared out over the cores
-    from halo_jax.config import ConfigError
-    from halo_jax.datasets import DatasetError
-    from halo_jax.record import RecordError
-    from halo_jax.run import run
-
     config = _CONFIG.value
     try:
+        validate(config)
+        _choose_devices(config.num_clients)
         run(config, _WORKDIR.value or f"runs/{config.name}", overwrite=_OVERWRITE.value)
     except (ConfigError, DatasetError, RecordError) as error:
         print(f"error: {_one_line(error)}", file=sys.stderr)

@@ -15,7 +15,7 @@ def get_config():
     config.name = "quickstart"
     config.arms = ("8-8-8", "halo_ps", "2-4-4")
     config.dataset = "digits"
-    config.rounds = 40
+    config.rounds = 30
     config.local_epochs = 3
     config.batch_size = 16
     return config

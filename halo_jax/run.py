@@ -72,6 +72,8 @@ def run(
 
 def expand_arms(config: Config) -> dict[str, Config]:
     """The config of every arm: a precision is a static selector that starts there; other names are selectors."""
+    if len(set(config.arms)) < len(config.arms):
+        raise schema.ConfigError(f"arms={config.arms!r}; allowed: each arm once")
     arms = {}
     for arm in config.arms or (config.selector.name,):
         one: Config = ml_collections.ConfigDict(config.to_dict())
