@@ -1,5 +1,6 @@
 """One whole training step of our layers against the NumPy integer twin and the qtorch vectors: every code equal."""
 
+import functools
 from pathlib import Path
 
 import jax
@@ -9,9 +10,9 @@ import pytest
 from flax import linen as nn
 
 from halo_jax.layers import QuantConv, QuantDense, max_pool
-from halo_jax.quantize import levels, quantize_error, quantize_weight
+from halo_jax.quantize import quantize_error, to_grid
 from halo_jax.recipes.base import squared_error
-from halo_jax.recipes.wage import from_codes, to_codes, weight_update
+from halo_jax.recipes.wage import to_codes, weight_update
 from halo_jax.training import normalise
 from halo_jax.types import Precision
 from tests.oracles import wage_numpy
@@ -40,27 +41,45 @@ class Chain(nn.Module):
         return x
 
 
-def run(layers, masters, images, labels, mask, bits):
-    """Logits, weight gradients and errors of our layers, as real numbers."""
-    module = Chain(tuple(layers), tuple(master.shape[-1] for master in masters))
-    precision = Precision(*(jnp.int32(k) for k in bits))
-    variables = module.init(jax.random.key(0), normalise(images), precision)
-    names = sorted(variables["params"], key=lambda name: (name.startswith("QuantDense"), name))
-    params = {name: {"kernel": from_codes(jnp.asarray(m, jnp.int8))} for name, m in zip(names, masters, strict=True)}
+@functools.cache
+def program(layers, widths, image_shape):
+    """The jitted step of one network; bits, weights and images are data."""
+    module = Chain(layers, widths)
+    shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros(image_shape), Precision(8, 8, 8))
+    zeros = jax.tree.map(lambda tap: np.zeros(tap.shape, np.float32), shapes["perturbations"])
 
     @jax.jit
-    def both(params, taps, precision):
+    def both(params, images, labels, mask, precision):
         def loss(params, taps):
             logits = module.apply({"params": params, "perturbations": taps}, normalise(images), precision)
             return jnp.sum(squared_error(logits, labels) * mask[:, None]), logits
 
-        return jax.grad(loss, (0, 1), has_aux=True)(params, taps)
+        return jax.grad(loss, (0, 1), has_aux=True)(params, zeros)
 
-    (gradients, errors), logits = both(params, variables["perturbations"], precision)
+    return both, sorted(shapes["params"], key=lambda name: (name.startswith("QuantDense"), name))
+
+
+def run(layers, masters, images, labels, mask, bits):
+    """Weights, weight gradients, errors and logits of our layers, as real numbers."""
+    both, names = program(tuple(layers), tuple(master.shape[-1] for master in masters), images.shape)
+    precision = Precision(*(jnp.int32(k) for k in bits))
+    params = {name: {"kernel": np.float32(m / 128)} for name, m in zip(names, masters, strict=True)}
+    mask = jnp.asarray(mask, jnp.float32)
+    (gradients, errors), logits = both(params, jnp.asarray(images), jnp.asarray(labels), mask, precision)
     params, gradients = ([tree[name]["kernel"] for name in names] for tree in (params, gradients))
     errors = [errors[f"tap{i}"] for i in range(len(layers))]
     _, head = jax.vjp(lambda x: quantize_error(x, bits[2]), errors[-1])  # the head quantises the loss's errors inside
     return params, gradients, [*errors[:-1], head(errors[-1])[0]], logits
+
+
+def weight_codes(weight, bits):
+    return np.asarray(to_grid(weight, bits)) * 2 ** (bits - 1)
+
+
+@jax.jit
+def new_masters(params, gradients, noise, learning_rate):
+    step = functools.partial(weight_update, learning_rate=learning_rate)
+    return to_codes(jax.tree.map(lambda w, g, u: w + step(g, w, u), params, gradients, noise))
 
 
 def assert_same_up_to_power_of_two(real, codes):
@@ -77,19 +96,17 @@ def test_step_equals_qtorch_vectors(name):
     layers = [("dense",) if text == "dense" else ("conv", text == "conv pool") for text in GOLDEN["step_layers"]]
     masters = [GOLDEN[f"step_m{i}"] for i in range(len(layers))]
     bits = [int(k) for k in name]
-    mask = jnp.asarray(GOLDEN["step_mask"], jnp.float32)
-    images, labels = jnp.asarray(GOLDEN["step_images"]), jnp.asarray(GOLDEN["step_labels"])
-    params, gradients, errors, logits = run(layers, masters, images, labels, mask, bits)
+    data = (GOLDEN["step_images"], GOLDEN["step_labels"], GOLDEN["step_mask"])
+    params, gradients, errors, logits = run(layers, masters, *data, bits)
     np.testing.assert_array_equal(logits, GOLDEN[f"step_{name}_logits"])
     for i in range(len(layers)):
-        codes = quantize_weight(params[i], bits[0]) * levels(bits[0])
-        np.testing.assert_array_equal(codes, GOLDEN[f"step_{name}_w{i}"])
+        np.testing.assert_array_equal(weight_codes(params[i], bits[0]), GOLDEN[f"step_{name}_w{i}"])
         assert_same_up_to_power_of_two(errors[i], GOLDEN[f"step_{name}_e{i}"])
         assert_same_up_to_power_of_two(gradients[i], GOLDEN[f"step_{name}_g{i}"])
-        for label, eta in (("eta8", 8.0), ("eta1", 1.0), ("eta0125", 0.125)):
-            noise = jnp.asarray(GOLDEN[f"step_u{i}"], jnp.float32)
-            new = params[i] + weight_update(gradients[i], params[i], noise, learning_rate=eta)
-            np.testing.assert_array_equal(to_codes(new), GOLDEN[f"step_{name}_m{i}_{label}"])
+    noise = [GOLDEN[f"step_u{i}"] for i in range(len(layers))]
+    for label, eta in (("eta8", 8.0), ("eta1", 1.0), ("eta0125", 0.125)):
+        for i, master in enumerate(new_masters(params, gradients, noise, eta)):
+            np.testing.assert_array_equal(master, GOLDEN[f"step_{name}_m{i}_{label}"])
 
 
 VGG7 = [("conv", False), ("conv", True)] * 3 + [("dense",)] * 2
@@ -112,15 +129,12 @@ def test_vgg7_step_equals_the_integer_twin(bits, shape):
     labels, mask = rng.integers(0, 10, 6), np.array([1, 1, 1, 0, 1, 1])
     noise = [rng.integers(0, 2**16, m.shape) / 2.0**16 for m in masters]
     expected, between = wage_numpy.step(VGG7, masters, images, labels, mask, bits, 8, noise)
-    params, gradients, errors, logits = run(
-        VGG7, masters, jnp.asarray(images), jnp.asarray(labels), jnp.asarray(mask, jnp.float32), bits
-    )
+    params, gradients, errors, logits = run(VGG7, masters, images, labels, mask, bits)
     np.testing.assert_array_equal(np.asarray(logits, np.float64), between["logits"])
     for i in range(8):
-        np.testing.assert_array_equal(quantize_weight(params[i], bits[0]) * levels(bits[0]), between["w"][i])
+        np.testing.assert_array_equal(weight_codes(params[i], bits[0]), between["w"][i])
         assert_same_up_to_power_of_two(errors[i], between["e"][i])
         assert_same_up_to_power_of_two(gradients[i], between["g"][i])
-        new = params[i] + weight_update(
-            gradients[i], params[i], jnp.asarray(noise[i], jnp.float32), learning_rate=8.0
-        )
-        np.testing.assert_array_equal(to_codes(new), expected[i])
+    noise = [np.float32(u) for u in noise]
+    for master, right in zip(new_masters(params, gradients, noise, 8.0), expected, strict=True):
+        np.testing.assert_array_equal(master, right)

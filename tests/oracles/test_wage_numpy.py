@@ -74,9 +74,7 @@ def test_input_codes_at_the_ends_and_in_the_middle():
 
 def test_clip_mask_is_compared_before_rounding():
     den = 2 * 128  # alpha S_8
-    found, passed = wage.activation(
-        np.array([-5, den // 2, 3 * den // 2, 7 * den, 7 * den + 1, 9 * den]), 2, 8, 4
-    )
+    found, passed = wage.activation(np.array([-5, den // 2, 3 * den // 2, 7 * den, 7 * den + 1, 9 * den]), 2, 8, 4)
     assert found.tolist() == [0, 0, 2, 7, 7, 7]
     assert passed.tolist() == [True, True, True, True, False, False]
 
