@@ -4,59 +4,75 @@ Without flags it runs experiments/quickstart.py. The same command on the same fo
 """
 
 import os
+import re
 import sys
+from typing import NoReturn
 
 import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from halo_jax.config import ConfigError, validate
+from halo_jax.config import FIELDS, ConfigError, unknown_field, validate
 from halo_jax.datasets import DatasetError
 from halo_jax.record import RecordError
 from halo_jax.run import run
 
-_CONFIG = config_flags.DEFINE_config_file("config", "experiments/quickstart.py", "the experiment")
-_WORKDIR = flags.DEFINE_string("workdir", "", "the run folder; default: runs/ and the experiment's name")
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "delete what an earlier run left in the run folder")
-_PLATFORM = flags.DEFINE_enum("platform", None, ["cpu", "cuda", "tpu"], "where to run; default: the fastest there is")
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
-
 
 def _parse(argv: list[str]) -> list[str]:
-    """Parse flags; whatever is wrong with them is one line and exit status 2."""
+    """Define and parse the flags; whatever is wrong with them or with the experiment's file is one line."""
     try:
-        return flags.FLAGS(argv)
-    except Exception as error:  # an experiment file may raise anything
-        print(f"error: {_one_line(error)}", file=sys.stderr)
-        sys.exit(2)
+        for field in re.findall(r"^--?config\.([^=]*)", "\n".join(argv[1:]), re.MULTILINE):
+            if field not in FIELDS:
+                raise ConfigError(unknown_field(field))
+        config_flags.DEFINE_config_file("config", "experiments/quickstart.py", "the experiment")
+        flags.DEFINE_string("workdir", "", "the run folder; default: runs/ and the experiment's name")
+        flags.DEFINE_bool("overwrite", False, "delete what an earlier run left in the run folder")
+        flags.DEFINE_enum("platform", None, ["cpu", "cuda", "tpu"], "where to run; default: the fastest there is")
+        rest = flags.FLAGS(argv)
+        if len(rest) > 1:
+            raise ConfigError(f"unexpected argument {rest[1]!r}; flags look like --config.rounds=5")
+        validate(flags.FLAGS.config)  # a file that could not be read says so here
+        return rest
+    except Exception as error:  # an experiment's file may raise anything
+        _stop(_explain(str(error).strip()), 2)
 
 
-def _choose_devices(num_clients: int) -> None:
+def _explain(message: str) -> str:
+    """The message without a traceback inside it, and what is allowed for the field that it names."""
+    if "Traceback" in message:
+        message = message.partition("Traceback")[0] + message.rpartition("\n")[2]
+    named = re.search(r"--config\.([\w.]+)=", message)
+    return f"{message}; allowed: {FIELDS[named[1]].allowed}" if named and named[1] in FIELDS else message
+
+
+def _stop(message: str, status: int) -> NoReturn:
+    print("error:", " ".join(message.split()), file=sys.stderr)
+    sys.exit(status)
+
+
+def _choose_devices(platform: str | None, num_clients: int) -> None:
     """Before JAX starts: the platform, and on a CPU one device per core, so that clients share the cores."""
-    if _PLATFORM.value:
-        jax.config.update("jax_platforms", _PLATFORM.value)
     jax.config.update("jax_num_cpu_devices", min(os.cpu_count() or 1, num_clients))
+    try:
+        if platform:
+            jax.config.update("jax_platforms", platform)
+        jax.devices()
+    except Exception as error:
+        raise ConfigError(f"platform {platform!r} is not available here: {error or type(error).__name__}") from error
 
 
 def main(argv: list[str]) -> None:
     """Run the experiment that the flags name."""
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    del argv
     logging.set_verbosity(logging.WARNING)
-    config = _CONFIG.value
+    options = flags.FLAGS
     try:
-        validate(config)
-        _choose_devices(config.num_clients)
-        run(config, _WORKDIR.value or f"runs/{config.name}", overwrite=_OVERWRITE.value)
+        _choose_devices(options.platform, options.config.num_clients)
+        run(options.config, options.workdir or f"runs/{options.config.name}", overwrite=options.overwrite)
     except (ConfigError, DatasetError, RecordError) as error:
-        print(f"error: {_one_line(error)}", file=sys.stderr)
-        sys.exit(1 if isinstance(error, RecordError) else 2)
+        _stop(str(error), 1 if isinstance(error, RecordError) else 2)
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
+        _stop("stopped; the same command goes on from the last checkpoint", 130)
 
 
 if __name__ == "__main__":

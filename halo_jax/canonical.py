@@ -41,10 +41,9 @@ def _exact_sum(parts: Sequence[jax.Array] | jax.Array, unit: jax.Array, terms: i
     return (high.astype(jnp.float32) * 4096 + low.astype(jnp.float32)) * unit
 
 
-def _split(terms: int, channels: int, exact: bool) -> list[slice]:
-    """Equal slices of the channels so that no slice sums more than FLOAT32_TERMS products."""
-    parts = -(-terms // FLOAT32_TERMS) if exact else 1
-    size = -(-channels // min(parts, channels))
+def _split(channels: int, exact: bool, terms_per_channel: int = 1) -> list[slice]:
+    """Slices of the channels, none with more than FLOAT32_TERMS products."""
+    size = max(1, FLOAT32_TERMS // terms_per_channel) if exact else channels
     return [slice(start, min(start + size, channels)) for start in range(0, channels, size)]
 
 
@@ -57,13 +56,13 @@ def _sum_over_slices(contract: Callable[[slice], jax.Array], slices: list[slice]
 def dot(a: jax.Array, b: jax.Array, unit: jax.Array, *, exact: bool) -> jax.Array:
     """`[M, K]` times `[K, N]`."""
     terms = a.shape[1]
-    return _sum_over_slices(lambda k: a[:, k] @ b[k], _split(terms, terms, exact), unit, terms)
+    return _sum_over_slices(lambda k: a[:, k] @ b[k], _split(terms, exact), unit, terms)
 
 
 def correlate(x, w, unit, *, window: Window, exact: bool, input_dilation=(1, 1)):
     """The canonical convolution `[B, H, W, Cin]`, `[kh, kw, Cin, Cout]` -> `[B, Ho, Wo, Cout]`."""
     kh, kw, c_in, _ = w.shape
-    if c_in <= _FEW_CHANNELS and input_dilation == (1, 1):
+    if (c_in <= _FEW_CHANNELS or kh * kw > FLOAT32_TERMS) and input_dilation == (1, 1):
         patches = _patches(x, (kh, kw), window)
         flat = dot(patches.reshape(-1, patches.shape[-1]), w.reshape(-1, w.shape[-1]), unit, exact=exact)
         return flat.reshape(*patches.shape[:3], -1)
@@ -79,8 +78,7 @@ def correlate(x, w, unit, *, window: Window, exact: bool, input_dilation=(1, 1))
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
 
-    terms = kh * kw * c_in
-    return _sum_over_slices(contract, _split(terms, c_in, exact), unit, terms)
+    return _sum_over_slices(contract, _split(c_in, exact, kh * kw), unit, kh * kw * c_in)
 
 
 def input_gradient(error, w, unit, *, window: Window, in_hw: tuple[int, int], exact: bool):
@@ -100,7 +98,7 @@ def weight_gradient(x, error, unit, *, window: Window, kernel: tuple[int, int], 
     """Sum over batch and positions of input patches times errors: `[kh, kw, Cin, Cout]`."""
     c_in, c_out = x.shape[-1], error.shape[-1]
     few = c_in <= _FEW_CHANNELS or error.shape[1] * error.shape[2] <= _FEW_POSITIONS
-    if few or window.strides != (1, 1) or window.dilation != (1, 1):
+    if few or error.shape[2] > FLOAT32_TERMS or window.strides != (1, 1) or window.dilation != (1, 1):
         patches = _patches(x, kernel, window)
         return _position_dot(patches, error, unit, exact).reshape(*kernel, c_in, c_out)
     kh, kw = kernel
@@ -117,20 +115,22 @@ def _position_dot(x, error, unit, exact: bool, row_terms: int | None = None):
     """Contract `[B, H, W, M]` with `[B, H, W, N]` over all positions, `row_terms` of each row's W being non-zero."""
     batch, height, width, _ = x.shape
     rows, row_terms = batch * height, row_terms or width
-    per_part = max(1, FLOAT32_TERMS // row_terms)
-    if not exact or rows <= per_part:
+    if row_terms > FLOAT32_TERMS:
+        return _position_dot(*(t.reshape(1, rows * width, 1, -1) for t in (x, error)), unit, exact)
+    if not exact or rows * row_terms <= FLOAT32_TERMS:
         return lax.dot_general(x, error, (((0, 1, 2), (0, 1, 2)), ((), ())))
-    parts = -(-rows // per_part)
-    while rows % parts:
-        parts += 1
-    x, error = (t.reshape(parts, rows // parts * width, -1) for t in (x, error))
+    parts = -(-rows // (FLOAT32_TERMS // row_terms))
+    size = -(-rows // parts)
+    missing = ((0, parts * size - rows), (0, 0))
+    x, error = (jnp.pad(t.reshape(rows, -1), missing).reshape(parts, size * width, -1) for t in (x, error))
     sums = lax.dot_general(x, error, (((1,), (1,)), ((0,), (0,))))
     return _exact_sum(sums, unit, rows * row_terms)
 
 
 def _patches(x: jax.Array, kernel: tuple[int, int], window: Window) -> jax.Array:
     """`[B, Ho, Wo, kh*kw*Cin]`: what each output position sees, by slices."""
-    x = jnp.pad(x, ((0, 0), *window.padding, (0, 0)))
+    edges = ((0, 0, 0), *((*pair, 0) for pair in window.padding), (0, 0, 0))
+    x = lax.pad(x, jnp.float32(0), edges)  # unlike jnp.pad it also crops, where padding is negative
     (sh, sw), (dh, dw) = window.strides, window.dilation
     ho = (x.shape[1] - (kernel[0] - 1) * dh - 1) // sh + 1
     wo = (x.shape[2] - (kernel[1] - 1) * dw - 1) // sw + 1

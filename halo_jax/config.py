@@ -5,6 +5,7 @@ value and what is allowed. This module imports nothing else of the package: name
 so on are checked against their tables in `run.py`, and sizes against the data.
 """
 
+import difflib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -166,6 +167,13 @@ def get(config: Config, name: str) -> Any:
     return node
 
 
+def unknown_field(name: str) -> str:
+    """One line about a field that does not exist: the nearest names, or where all stand."""
+    near = difflib.get_close_matches(name, FIELDS) or [field for field in FIELDS if name and field.startswith(name)]
+    hint = f"did you mean {' or '.join(near)}?" if near else "all fields stand in halo_jax/config.py"
+    return f"unknown field {name!r}; {hint}"
+
+
 def validate(config: Config) -> None:
     """Raise ConfigError, one line, at the first field that is missing, unknown, of a wrong type or out of range."""
     _check_names(config)
@@ -177,7 +185,7 @@ def validate(config: Config) -> None:
 def _check_names(config: Config) -> None:
     names = set(_leaf_names(config))
     for name in sorted(names - FIELDS.keys()):
-        raise ConfigError(f"unknown field {name}; known: {', '.join(FIELDS)}")
+        raise ConfigError(unknown_field(name))
     for name in sorted(FIELDS.keys() - names):
         raise ConfigError(f"missing field {name}; start from halo_jax.config.default()")
 

@@ -47,7 +47,7 @@ def conv(x: jax.Array, w: jax.Array, precision: Precision | None, window: Window
       x: `[B, H, W, Cin]` on the grid of `precision.activations`.
       w: `[kh, kw, Cin, Cout]` on the grid of `precision.weights`.
       precision: traced bits, at most 8 each; the errors of the backward pass are fitted to `precision.errors` bits.
-        None: plain float32 operands and errors, nothing is fitted and `exact` must be False.
+        None: plain float32 operands, errors and sums.
       window: static geometry.
       exact: exact sums for any operands; False adds in plain float32.
 
@@ -55,7 +55,7 @@ def conv(x: jax.Array, w: jax.Array, precision: Precision | None, window: Window
       `[B, Ho, Wo, Cout]`, float32.
     """
     kh, kw, c_in, c_out = w.shape
-    y = halo_conv(x, w, precision, window, exact)
+    y = halo_conv(x, w, precision, window, exact and precision is not None)
     _record(LayerShape((kh, kw), c_in, c_out, y.shape[1:3], window.strides, window.dilation))
     return y
 
@@ -94,7 +94,7 @@ def dense(x: jax.Array, w: jax.Array, precision: Precision | None, exact: bool =
     """Multiply activations `[P, Cin]` by weights `[Cin, Cout]`, both on their grids; `[P, Cout]` as `conv`."""
     c_in, c_out = w.shape
     _record(LayerShape((1, 1), c_in, c_out, (x.shape[0], 1)))  # rows are positions: shapes are recorded at batch 1
-    return halo_dense(x, w, precision, exact)
+    return halo_dense(x, w, precision, exact and precision is not None)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))

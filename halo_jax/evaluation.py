@@ -38,11 +38,12 @@ def make_evaluate(module: nn.Module, recipe: Recipe, batch_size: int) -> Callabl
         batches = math.ceil(size / batch_size)
         order = jnp.arange(batches * batch_size).reshape(batches, batch_size)
         params = recipe.decode(model)
+        unused = jax.random.key(0)  # stochastic errors want a key, and there are no errors here
 
         def step(_, positions):
             mask = positions < size
             images, labels = data.images[positions % size], data.labels[positions % size]
-            logits: Any = module.apply({"params": params}, normalise(images), precision)
+            logits: Any = module.apply({"params": params}, normalise(images), precision, rngs={"error": unused})
             rank = rank_of_label(logits, labels)
             right = lambda first: jnp.sum(mask & (rank < first))  # noqa: E731
             return None, (right(1), right(5), count_loss(recipe.loss(logits, labels), mask))

@@ -64,12 +64,14 @@ def batch_order(shard: Shard, batch_size: int, local_epochs: int, key: jax.Array
 def count_loss(terms: jax.Array, mask: jax.Array) -> jax.Array:
     """Sum of the masked loss terms `[B, ...]` for the records, in steps of 1/256, so that it has no order.
 
-    Terms are rounded to whole numbers of 1/256 and added in int32; a term beyond (2^31 - 1) / 256 / size is cut there.
+    Terms are rounded to whole numbers of 1/256 and added in int32; a term beyond 2^30 / 256 / size is cut there. NaN stays
+    NaN.
     """
     mask = mask.reshape(mask.shape + (1,) * (terms.ndim - 1))
     whole = jnp.round(terms * 256)
-    limit = jnp.float32((2**31 - 1) // terms.size // 2)
-    return jnp.where(mask, jnp.minimum(whole, limit), 0).astype(jnp.int32).sum().astype(jnp.float32) / 256
+    limit = jnp.float32(2**30 // terms.size)
+    total = jnp.where(mask, jnp.minimum(whole, limit), 0).astype(jnp.int32).sum().astype(jnp.float32) / 256
+    return jnp.where(jnp.any(jnp.isnan(terms) & mask), jnp.nan, total)
 
 
 def make_local_train(module: nn.Module, recipe: Recipe, batch_size: int, local_epochs: int) -> LocalTrain:
@@ -115,7 +117,7 @@ def make_local_train(module: nn.Module, recipe: Recipe, batch_size: int, local_e
             kept = jax.tree.map(lambda old, fresh: jnp.where(mask.any(), fresh, old), (params, state), new)
             return kept, (loss, mask.sum())
 
-        numbers = jnp.arange(order[0].shape[0])
+        numbers = jnp.cumsum(order[1].any(axis=1)) - 1  # batches of padding only don't count
         (params, _), (losses, counts) = lax.scan(step, (params, recipe.optimizer.init(params)), (numbers, *order))
         return recipe.encode(params), jnp.sum(losses) / jnp.maximum(jnp.sum(counts), 1)
 

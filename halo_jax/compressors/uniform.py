@@ -17,6 +17,9 @@ from halo_jax.types import Precision
 def uniform(*, model_bits: int, bits: int = 0, rounding: Literal["stochastic", "nearest"] = "stochastic") -> Compressor:
     """A b-bit upload: `bits`, or each client's weight bits when 0; 32 more bits per float tensor for its scale."""
 
+    if not 0 <= bits <= 8:
+        raise ValueError(f"uniform: bits={bits}; allowed: 0 to 8")
+
     def compress(model: Any, reference: Any, state: Any, *, precision: Precision, key: jax.Array):
         del reference
         width = jnp.asarray(bits or precision.weights, jnp.int32)

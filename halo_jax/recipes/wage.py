@@ -37,6 +37,8 @@ def wage_update(
         key, learning_rate, precision = extra["key"], extra["learning_rate"], extra.get("precision")
         if params is None:
             raise ValueError("wage_update needs params: update(gradients, state, params, key=..., learning_rate=...)")
+        if clip_bits == "weights" and precision is not None and jnp.ndim(precision.weights):
+            raise ValueError("clip_bits='weights' needs one number of weight bits for all layers")
         bound = 1 - step_size(precision.weights if clip_bits == "weights" and precision else gradient_bits)
 
         step = functools.partial(

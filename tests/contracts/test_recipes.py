@@ -1,0 +1,126 @@
+"""The contract of every entry of RECIPES: what travels, what is differentiated, and a step of the optimizer."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from halo_jax import config
+from halo_jax.quantize import Numerics
+from halo_jax.recipes import RECIPES, Recipe
+from halo_jax.types import Precision
+
+VARIANTS = {
+    "wage": [
+        {},
+        {"gradient_bits": 12, "clip_bits": "weights", "shift": "ceil", "loss": "cross_entropy"},
+        {"aggregation": "none"},
+    ],
+}
+CASES = [(name, options) for name in RECIPES for options in VARIANTS.get(name, [{}])]
+every = pytest.mark.parametrize(("name", "options"), CASES)
+
+PARAMS = {"conv": {"kernel": np.linspace(-0.8, 0.8, 24).reshape(2, 3, 4)}, "dense": {"kernel": np.eye(4)[:3] / 3}}
+PRECISION = Precision(*(jnp.int32(8),) * 3)
+
+
+def params():
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), PARAMS)
+
+
+def shapes(tree):
+    return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
+
+
+def equal(one, other):
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_options_are_config_fields_with_defaults(name):
+    for option, parameter in inspect.signature(RECIPES[name]).parameters.items():
+        assert option == "exact" or f"recipe.{option}" in config.FIELDS
+        assert parameter.default is not inspect.Parameter.empty
+
+
+@every
+def test_fields_are_of_their_kind(name, options):
+    recipe = RECIPES[name](**options)
+    assert isinstance(recipe, Recipe)
+    assert recipe.numerics is None or isinstance(recipe.numerics, Numerics)
+    assert recipe.rounding in ("stochastic", "nearest", "none")
+    assert all(rate > 0 for rate in recipe.learning_rates)
+    assert RECIPES[name](**options, learning_rates=(2.0, 1.0)).learning_rates == (2.0, 1.0)
+
+
+@every
+def test_what_travels_comes_back_the_same(name, options):
+    recipe = RECIPES[name](**options)
+    model = recipe.encode(params())
+    decoded = recipe.decode(model)
+    assert shapes(decoded) == shapes(params())  # float32, to be differentiated
+    equal(recipe.encode(decoded), model)
+    assert shapes(recipe.encode(decoded)) == shapes(model)
+    whole = all(jnp.issubdtype(leaf.dtype, jnp.integer) for leaf in jax.tree.leaves(model))
+    assert whole == (recipe.rounding != "none")  # the server sums whole numbers or averages floats
+    assert all(leaf.dtype.itemsize * 8 >= recipe.model_bits for leaf in jax.tree.leaves(model))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2.0**-8), decoded, params())
+
+
+@every
+def test_loss_has_terms_of_the_batch_that_are_not_negative(name, options):
+    recipe = RECIPES[name](**options)
+    logits, labels = jnp.array([[0.2, -1.0, 3.0], [0.0, 0.5, 0.1]]), jnp.array([2, 0])
+    terms = recipe.loss(logits, labels)
+    assert terms.shape[0] == 2
+    assert float(terms.min()) >= 0
+    for row in range(2):  # every example by itself
+        np.testing.assert_allclose(recipe.loss(logits[row : row + 1], labels[row : row + 1])[0], terms[row], rtol=1e-6)
+    better = recipe.loss(logits.at[1].set(jnp.array([1.0, 0.0, 0.0])), labels)
+    assert float(better[1].sum()) < float(terms[1].sum())
+
+
+@every
+def test_a_step_keeps_shapes_and_goes_downhill_in_one_program(name, options):
+    recipe, traces = RECIPES[name](**options), []
+    start = recipe.decode(recipe.encode(params()))
+    gradients = jax.tree.map(lambda leaf: jnp.where(leaf == 0, 1.0, jnp.sign(leaf)) * 10.0, start)
+
+    @jax.jit
+    def step(gradients, state, params, rate, precision):
+        traces.append(None)
+        key = jax.random.key(0)
+        return recipe.optimizer.update(
+            gradients, state, params, key=key, learning_rate=rate, precision=precision, examples=jnp.float32(2)
+        )
+
+    state = recipe.optimizer.init(start)
+    for rate, bits in ((recipe.learning_rates[0], 8), (recipe.learning_rates[-1], 2)):
+        updates, new_state = step(gradients, state, start, jnp.float32(rate), Precision(*(jnp.int32(bits),) * 3))
+        moved = optax.apply_updates(start, updates)
+        assert shapes(moved) == shapes(start)
+        assert shapes(new_state) == shapes(state)
+        equal(recipe.decode(recipe.encode(moved)), moved)  # the step ends on the grid that travels
+        if bits == 8:
+            assert all(np.all(u * g <= 0) for u, g in zip(*map(jax.tree.leaves, (updates, gradients)), strict=True))
+            assert any(np.any(u) for u in jax.tree.leaves(updates))
+    assert len(traces) == 1
+
+
+@every
+def test_no_gradient_no_step(name, options):
+    recipe = RECIPES[name](**options)
+    start = recipe.decode(recipe.encode(jax.tree.map(lambda leaf: leaf / 2, params())))
+    updates, _ = recipe.optimizer.update(
+        jax.tree.map(jnp.zeros_like, start),
+        recipe.optimizer.init(start),
+        start,
+        key=jax.random.key(0),
+        learning_rate=jnp.float32(recipe.learning_rates[0]),
+        precision=PRECISION,
+        examples=jnp.float32(1),
+    )
+    equal(updates, jax.tree.map(jnp.zeros_like, start))

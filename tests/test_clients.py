@@ -1,0 +1,74 @@
+"""The client axis: cohorts, their entries, and the lift."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from halo_jax.clients import EXECUTORS, lift, placement, put, resolve_executor, sample_cohort, take
+
+
+def test_a_cohort_is_distinct_ascending_and_known():
+    cohorts = jax.vmap(lambda key: sample_cohort(key, 10, 4))(jax.random.split(jax.random.key(0), 200))
+    assert cohorts.shape == (200, 4)
+    assert (jnp.diff(cohorts, axis=1) > 0).all()
+    assert cohorts.min() >= 0
+    assert cohorts.max() < 10
+
+
+def test_every_client_is_drawn_about_equally_often():
+    cohorts = jax.vmap(lambda key: sample_cohort(key, 10, 4))(jax.random.split(jax.random.key(0), 2000))
+    counts = np.bincount(np.asarray(cohorts).ravel(), minlength=10)
+    assert abs(counts - 800).max() < 5 * np.sqrt(2000 * 0.4 * 0.6)  # five standard deviations
+
+
+def test_a_whole_cohort_is_everyone():
+    np.testing.assert_array_equal(sample_cohort(jax.random.key(0), 7, 7), np.arange(7))
+
+
+def test_take_and_put_are_inverse():
+    tree = {"a": jnp.arange(12).reshape(6, 2), "b": jnp.arange(6.0)}
+    cohort = jnp.array([1, 4])
+    some = take(tree, cohort)
+    np.testing.assert_array_equal(some["a"], [[2, 3], [8, 9]])
+    changed = put(tree, cohort, jax.tree.map(lambda leaf: leaf + 100, some))
+    np.testing.assert_array_equal(changed["b"], [0, 101, 2, 3, 104, 5])
+    restored = put(changed, cohort, some)
+    jax.tree.map(np.testing.assert_array_equal, restored, tree)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("clients", [1, 3, 4])  # 3 and 1 are not shared evenly by two devices
+def test_the_lift_is_a_loop_over_clients(executor, clients):
+    def one_client(client, values, shared):
+        return {"sum": values.sum() + shared, "client": client}
+
+    values = jnp.arange(clients * 2).reshape(clients, 2)
+    lifted = jax.jit(lift(one_client, executor))((jnp.arange(clients), values), (jnp.int32(10),))
+    np.testing.assert_array_equal(lifted["sum"], [10 + 4 * client + 1 for client in range(clients)])
+    np.testing.assert_array_equal(lifted["client"], np.arange(clients))
+
+
+def test_an_unknown_executor_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"executor 'fast'; known: vmap, map, shard$"):
+        lift(lambda client: client, "fast")
+
+
+@pytest.mark.parametrize(
+    ("name", "backend", "devices", "expected"),
+    [
+        ("auto", "cpu", 1, "map"),
+        ("auto", "cpu", 2, "shard"),
+        ("auto", "gpu", 1, "vmap"),
+        ("auto", "gpu", 4, "shard"),
+        ("map", "gpu", 4, "map"),
+    ],
+)
+def test_auto_is_what_is_fastest_on_the_devices_there_are(name, backend, devices, expected):
+    assert resolve_executor(name, backend, devices) == expected
+
+
+def test_only_shard_places_state_on_every_device():
+    assert placement("map") is None
+    assert placement("vmap") is None
+    assert jax.device_put(jnp.zeros(3), placement("shard")).sharding.device_set == set(jax.devices())

@@ -1,0 +1,248 @@
+"""An experiment fills its folder, the same bits every time, and goes on where it stopped."""
+
+import io
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+from rich.console import Console
+
+from halo_jax import record
+from halo_jax.config import Config, ConfigError, default
+from halo_jax.datasets import DatasetError
+from halo_jax.run import run
+
+ARMS = ("8-8-8", "halo_ps")
+ROUNDS = 4
+FILES = ("checkpoints", "clients.csv", "config.json", "rounds.csv", "summary.json")
+REPORT = ("config.json", "figures", "report.html", "table.csv")
+
+
+def toy_config(**values) -> Config:
+    """Two arms of four clients with unequal shards; a checkpoint every second round."""
+    config = default()
+    config.name, config.arms, config.executor = "toy", ARMS, "map"
+    config.dataset, config.train_examples, config.test_examples = "synthetic", 37, 16
+    config.model, config.width = "small_cnn", 0.1
+    config.num_clients, config.batch_size, config.rounds, config.checkpoint_every = 4, 8, ROUNDS, 2
+    config.demand.energy_clients = config.demand.latency_clients = config.demand.area_clients = 1
+    config.update(values)
+    return config
+
+
+def launch(config: Config, folder: Path, **options) -> str:
+    """Run, and return what a person saw."""
+    console = Console(file=io.StringIO(), width=200)
+    run(config, folder, console=console, **options)
+    return console.file.getvalue()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_programs_are_kept(tmp_path_factory):
+    """Compiling is most of the time; equal programs of later runs in this module are read back."""
+    options = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("programs")),
+        "jax_persistent_cache_min_compile_time_secs": 0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in options}
+    compilation_cache.reset_cache()
+    jax.tree.map(jax.config.update, list(options), list(options.values()))
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing interrupts: its folder and what was printed."""
+    folder = tmp_path_factory.mktemp("whole") / "toy"
+    return folder, launch(toy_config(), folder)
+
+
+@pytest.fixture(scope="module")
+def resumed(tmp_path_factory):
+    """The same run, stopped while round 4 of the second arm is recorded, then launched again."""
+    folder = tmp_path_factory.mktemp("resumed") / "toy"
+    append = record.append
+
+    def stop(path, row, clients):
+        if path.name == "halo_ps" and row.round == 4:
+            (path / "clients.csv").open("a").write("4,0,ener")  # as a killed process leaves it
+            raise KeyboardInterrupt
+        append(path, row, clients)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(record, "append", stop)
+        with pytest.raises(KeyboardInterrupt):
+            launch(toy_config(), folder)
+    assert not (folder / "report.html").exists()
+    return folder, launch(toy_config(), folder)
+
+
+@pytest.fixture
+def stays_the_same(whole):
+    """No file of the finished run changes during a test."""
+    files = lambda: {path: path.read_bytes() for path in whole[0].rglob("*") if path.is_file()}  # noqa: E731
+    before = files()
+    yield
+    assert files() == before
+
+
+def test_the_folder_is_complete(whole):
+    folder, _ = whole
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*REPORT, *ARMS])
+    for arm in ARMS:
+        assert sorted(path.name for path in (folder / arm).iterdir()) == sorted(FILES)
+    pictures = sorted((folder / "figures").iterdir())
+    assert [path.stem for path in pictures] == ["accuracy_by_round", "cost_by_round", "precision_tree"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+    assert not list(folder.rglob("*.tmp"))
+
+
+def test_records_hold_every_round_and_client(whole):
+    for arm in ARMS:
+        read = record.read(whole[0] / arm)
+        assert read.rounds["round"].tolist() == [1, 2, 3, 4]
+        assert read.clients["client"].tolist() == [0, 1, 2, 3] * ROUNDS
+        assert read.clients["constraint"].tolist() == ["energy", "latency", "area", "none"] * ROUNDS
+        assert read.rounds["examples"].tolist() == [37] * ROUNDS
+        assert read.rounds["learning_rate"].tolist() == [8, 8, 1, 0.125]
+        assert np.isfinite(np.stack([read.rounds[name] for name in ("train_loss", "test_loss", "accuracy")])).all()
+
+
+def test_a_static_arm_keeps_its_bits_and_halo_ps_lowers_the_metric_of_each_client(whole):
+    static, selecting = (record.read(whole[0] / arm).clients for arm in ARMS)
+    bits = np.stack([static[name] for name in ("weights_bits", "activations_bits", "errors_bits")])
+    assert (bits == 8).all()
+    last = selecting["round"] == ROUNDS
+    for client, metric in enumerate(("energy_mj", "latency_s", "area_mm2")):
+        now = selecting[metric][last & (selecting["client"] == client)]
+        assert now <= static[metric][client], metric
+    assert selecting["energy_mj"][last][0] < static["energy_mj"][0]
+    assert selecting["energy_mj"][last][3] == static["energy_mj"][3]  # a client without a demand
+
+
+def test_the_summary_says_what_ran_where_and_how_it_ended(whole):
+    summary = json.loads((whole[0] / "halo_ps" / "summary.json").read_text())
+    rounds = record.read(whole[0] / "halo_ps").rounds
+    assert summary["accuracy"] == rounds["accuracy"][-1]
+    assert summary["test_loss"] == rounds["test_loss"][-1]
+    assert len(summary["model_sha256"]) == 64
+    assert summary["versions"]["jax"] == jax.__version__
+    expected = {"name": "toy", "arm": "halo_ps", "selector": "halo_ps", "dataset": "synthetic", "seed": 0}
+    expected |= {"rounds": ROUNDS, "executor": "map", "finished": True, "train_width": 0.1, "hardware_width": 1.0}
+    assert {name: summary[name] for name in expected} == expected
+
+
+def test_the_config_of_the_launch_and_of_each_arm_is_written(whole):
+    folder, _ = whole
+    assert json.loads((folder / "config.json").read_text())["arms"] == list(ARMS)
+    arm = json.loads((folder / "8-8-8" / "config.json").read_text())
+    assert (arm["arms"], arm["selector"]["name"], arm["selector"]["start"]) == ([], "static", "8-8-8")
+
+
+def test_table_and_report_name_every_arm(whole):
+    folder, _ = whole
+    page = (folder / "report.html").read_text()
+    assert all(name in page for name in ("8-8-8", "HaLo-FL", "data:image/png"))
+    assert len((folder / "table.csv").read_text().splitlines()) == 1 + len(ARMS)
+
+
+def test_a_person_sees_the_setting_every_round_and_the_table(whole):
+    _, text = whole
+    assert "37 training images over 4 clients" in text.splitlines()[0]
+    assert text.count("halo_ps  round") == text.count("8-8-8  round") == ROUNDS
+    assert "report.html" in text.splitlines()[-1]
+    assert "Traceback" not in text
+
+
+def without_seconds(path: Path) -> list[str]:
+    return [line.rpartition(",")[0] for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_a_stopped_run_launched_again_is_the_uninterrupted_one_bit_for_bit(whole, resumed, arm):
+    one, other = whole[0] / arm, resumed[0] / arm
+    assert record.RoundRecord._fields[-1] == "seconds"
+    assert without_seconds(one / "rounds.csv") == without_seconds(other / "rounds.csv")
+    assert (one / "clients.csv").read_bytes() == (other / "clients.csv").read_bytes()
+    hashes = [json.loads((folder / "summary.json").read_text())["model_sha256"] for folder in (one, other)]
+    assert hashes[0] == hashes[1]
+
+
+def test_only_the_rounds_after_the_checkpoint_are_trained_again(resumed):
+    _, text = resumed
+    trained = [line.split("  ")[:2] for line in text.splitlines() if "  round " in line]
+    assert trained == [["halo_ps", "round   3/4"], ["halo_ps", "round   4/4"]]
+
+
+def test_a_finished_run_is_reported_again_without_training(whole, monkeypatch):
+    folder, _ = whole
+    rounds = (folder / "8-8-8" / "rounds.csv").read_bytes()
+    (folder / "report.html").unlink()
+    monkeypatch.setattr("halo_jax.federation.make_run_round", lambda *_: pytest.fail("trained"))
+    text = launch(toy_config(), folder)
+    assert "  round " not in text
+    assert (folder / "report.html").exists()
+    assert (folder / "8-8-8" / "rounds.csv").read_bytes() == rounds
+
+
+@pytest.mark.usefixtures("stays_the_same")
+def test_another_config_on_the_folder_is_refused_with_the_fields_that_differ(whole):
+    other = toy_config(rounds=5)
+    other.selector.step = 1
+    message = r"holds another run \(rounds=4 there, 5 here, selector.step=2 there, 1 here\); use another --workdir"
+    with pytest.raises(ConfigError, match=message):
+        launch(other, whole[0])
+
+
+@pytest.mark.usefixtures("stays_the_same")
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [
+        ({"rounds": 0}, ConfigError),
+        ({"model": "nope"}, ConfigError),
+        ({"num_clients": 38}, ConfigError),
+        ({"arms": ("8-8-8", "9-9-9")}, ConfigError),
+        ({"arms": ("8-8-8", "8-8-8")}, ConfigError),
+        ({"train_examples": 257}, DatasetError),
+    ],
+)
+def test_wrong_input_deletes_and_writes_nothing_even_with_overwrite(whole, tmp_path, values, error):
+    with pytest.raises(error):
+        launch(toy_config(**values), whole[0], overwrite=True)
+    with pytest.raises(error):
+        launch(toy_config(**values), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_overwrite_starts_again_and_leaves_nothing_of_the_old_run(tmp_path):
+    config = toy_config(arms=(), rounds=1)
+    config.selector.name = "static"
+    launch(config, tmp_path / "run")
+    (tmp_path / "run" / "old").write_text("of the old run")
+    config.rounds = 2
+    launch(config, tmp_path / "run", overwrite=True)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted({*FILES, *REPORT})
+    assert record.read(tmp_path / "run").rounds["round"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_that_is_not_ours_is_never_touched(tmp_path, overwrite):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ConfigError, match="not empty and not a run folder"):
+        launch(toy_config(), tmp_path, overwrite=overwrite)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(record.RecordError) as caught:
+        launch(toy_config(), tmp_path / "file" / "run")
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "file").read_text() == "in the way"
