@@ -227,19 +227,22 @@ def test_overwrite_starts_again_and_leaves_nothing_of_the_old_run(tmp_path):
     config = toy_config(arms=(), rounds=1)
     config.selector.name = "static"
     launch(config, tmp_path / "run")
-    (tmp_path / "run" / "old").write_text("of the old run")
+    assert (tmp_path / "run" / "checkpoints" / "1").exists()
     config.rounds = 2
     launch(config, tmp_path / "run", overwrite=True)
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted({*FILES, *REPORT})
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["2"]
     assert record.read(tmp_path / "run").rounds["round"].tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_folder_that_is_not_ours_is_never_touched(tmp_path, overwrite):
-    (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(ConfigError, match="not empty and not a run folder"):
+@pytest.mark.parametrize("files", [["thesis.txt"], ["thesis.txt", "config.json"]])
+def test_a_folder_that_is_not_ours_is_never_touched(tmp_path, overwrite, files):
+    for name in files:
+        (tmp_path / name).write_text('{"years": "of work"}')
+    with pytest.raises((ConfigError, record.RecordError)):
         launch(toy_config(), tmp_path, overwrite=overwrite)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files)
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
