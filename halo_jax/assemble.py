@@ -60,7 +60,7 @@ def check_names(config: Config) -> None:
 
 def is_precision(arm: str) -> bool:
     """Whether an arm is named by a precision, such as "8-8-8", rather than by a selector."""
-    return arm.replace("-", "").isdecimal()
+    return arm.isascii() and arm.replace("-", "").isdecimal()
 
 
 def build(entry: Callable[..., Any], fields: Mapping[str, Any], **more: Any) -> Any:

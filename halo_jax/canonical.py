@@ -116,7 +116,8 @@ def _position_dot(x, error, unit, exact: bool, row_terms: int | None = None):
     batch, height, width, _ = x.shape
     rows, row_terms = batch * height, row_terms or width
     if row_terms > FLOAT32_TERMS:
-        return _position_dot(*(t.reshape(1, rows * width, 1, -1) for t in (x, error)), unit, exact)
+        flat = (1, rows * width, 1, -1)
+        return _position_dot(x.reshape(flat), error.reshape(flat), unit, exact)
     if not exact or rows * row_terms <= FLOAT32_TERMS:
         return lax.dot_general(x, error, (((0, 1, 2), (0, 1, 2)), ((), ())))
     parts = -(-rows // (FLOAT32_TERMS // row_terms))

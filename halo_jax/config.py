@@ -6,6 +6,7 @@ so on are checked against their tables in `run.py`, and sizes against the data.
 """
 
 import difflib
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -28,12 +29,11 @@ class Field(NamedTuple):
 
 
 def _int(default: int, low: int, reason: str, high: int = 2**31 - 1) -> Field:
-    allowed = f"a whole number from {low}" + (f" to {high}" if high < 2**31 - 1 else "")
-    return Field(default, allowed, lambda value: low <= value <= high, reason)
+    return Field(default, f"a whole number from {low} to {high}", lambda value: low <= value <= high, reason)
 
 
 def _float(default: float, low: float, high: float, reason: str, *, above: bool = False) -> Field:
-    allowed = f"a number {'above' if above else 'from'} {low:g}" + (f" to {high:g}" if high < 1e9 else "")
+    allowed = f"a number {'above' if above else 'from'} {low:g} to {high:g}"
     return Field(default, allowed, lambda v: (v > low if above else v >= low) and v <= high, reason)
 
 
@@ -47,7 +47,11 @@ def _any(default: Any, allowed: str, reason: str) -> Field:
 
 def _is_precision(text: str) -> bool:
     parts = text.split("-")
-    return len(parts) == 3 and all(part.isdecimal() and 2 <= int(part) <= 8 for part in parts)
+    return len(parts) == 3 and all(part in "2345678" and part for part in parts)
+
+
+def _is_round(number: Any) -> bool:
+    return type(number) is int and 1 <= number < 2**31
 
 
 def _precision(default: str, reason: str) -> Field:
@@ -60,7 +64,12 @@ def _numbers(default: tuple, allowed: str, check: Callable[[Any], bool], reason:
 
 FIELDS: dict[str, Field] = {
     # --- what is run
-    "name": _any("experiment", "a short name", "names the run folder and heads the report"),
+    "name": Field(
+        "experiment",
+        "letters, digits, '_', '-' and '.', no '.' first",
+        lambda name: re.fullmatch(r"[\w-][\w.-]*", name) is not None,
+        "names the run folder and heads the report",
+    ),
     "arms": _numbers(
         (),
         "names of selectors or precisions such as '8-8-8'; empty: one run with selector.name",
@@ -68,7 +77,7 @@ FIELDS: dict[str, Field] = {
         "runs that differ only in how precision is chosen, one after the other, compared in one report",
     ),
     "seed": _int(0, 0, "every random draw is a named fold of this number"),
-    "rounds": _int(40, 1, "communication rounds R"),
+    "rounds": _int(40, 1, "communication rounds R", high=1_000_000),
     "eval_every": _int(1, 1, "rounds between evaluations on the test split; the last round is always evaluated"),
     "checkpoint_every": _int(10, 1, "rounds between checkpoints; the last round is always saved"),
     # --- data
@@ -87,7 +96,7 @@ FIELDS: dict[str, Field] = {
     "recipe.learning_rates": _numbers(
         (),
         "positive numbers, one per phase; empty: the recipe's own (wage: 8, 1, 1/8)",
-        lambda rate: rate > 0,
+        lambda rate: type(rate) in (int, float) and 1e-30 < rate < 1e30,
         "learning rate of each phase; the paper's 8, 1, 1/8",
     ),
     "recipe.phases": _numbers(
@@ -112,7 +121,7 @@ FIELDS: dict[str, Field] = {
     # --- clients
     "num_clients": _int(20, 1, "registered clients N"),
     "cohort_size": _int(0, 0, "clients drawn each round; 0: all (A13)"),
-    "local_epochs": _int(1, 1, "passes over a client's images per round (A12)"),
+    "local_epochs": _int(1, 1, "passes over a client's images per round (A12)", high=1_000_000),
     "batch_size": _int(32, 1, "images per local step; a last partial batch is masked, never dropped (A12)"),
     "executor": _choice("auto", ("auto", "vmap", "map", "shard"), "how clients are lifted; same bits"),
     # --- precision, hardware, payload
@@ -123,7 +132,7 @@ FIELDS: dict[str, Field] = {
     "selector.min_gain": _float(0.01, 0, 1, "smallest relative gain worth a reduction; 0 is Algorithm 1 to the letter"),
     "selector.reduce_every": _int(0, 0, "rounds between reductions; 1 is Algorithm 1 to the letter; 0: reduce_rounds"),
     "selector.reduce_rounds": _numbers(
-        (), "round numbers from 1; empty: 35 % and 70 % of the rounds", lambda r: r >= 1, "rounds that reduce"
+        (), "round numbers from 1; empty: 35 % and 70 % of the rounds", _is_round, "rounds that reduce"
     ),
     "demand.energy_clients": _int(7, 0, "the first so many clients want low energy"),
     "demand.latency_clients": _int(7, 0, "the next so many want low latency"),
@@ -172,6 +181,14 @@ def unknown_field(name: str) -> str:
     near = difflib.get_close_matches(name, FIELDS) or [field for field in FIELDS if name and field.startswith(name)]
     hint = f"did you mean {' or '.join(near)}?" if near else "all fields stand in halo_jax/config.py"
     return f"unknown field {name!r}; {hint}"
+
+
+def explain(message: str) -> str:
+    """A flag parser's message without a traceback inside it, with what is allowed for the field that it names."""
+    if "Traceback" in message:
+        message = message.partition("Traceback")[0] + message.rpartition("\n")[2]
+    named = re.search(r"--config\.([\w.]+)=", message)
+    return f"{message}; allowed: {FIELDS[named[1]].allowed}" if named and named[1] in FIELDS else message
 
 
 def validate(config: Config) -> None:

@@ -23,10 +23,10 @@ class Display:
         self._left = rounds_in_all
         self._pace: float | None = None  # seconds a round, once one ran without compiling
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[status]}"),
+            TextColumn("{task.fields[status]}", markup=False),
             console=console,
             disable=not console.is_terminal,
         )
@@ -58,7 +58,7 @@ class Display:
             self._progress.update(self._task, completed=row.round, status=text)
         else:
             line = f"{self._arm}  round {row.round:3d}/{self._rounds}  {text}"
-            self._console.print(line, highlight=False, soft_wrap=True)
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _clock(seconds: float) -> str:

@@ -121,12 +121,12 @@ def resume(folder: str | Path, rounds_done: int) -> None:
 def read(folder: str | Path) -> Run:
     """Read a run folder, complete rounds only. Raises RecordError if a file is missing or wrong."""
     folder = Path(folder)
-    config = _read_json(folder / CONFIG)
+    config = read_json(folder / CONFIG)
     rounds = _read_table(folder / ROUNDS, get_type_hints(RoundRecord))
     clients = _read_table(folder / CLIENTS, get_type_hints(ClientRecord))
     complete = np.isin(clients["round"], rounds["round"])
     clients = {name: column[complete] for name, column in clients.items()}
-    return Run(config, rounds, clients, _read_json(folder / SUMMARY) if (folder / SUMMARY).exists() else {})
+    return Run(config, rounds, clients, read_json(folder / SUMMARY) if (folder / SUMMARY).exists() else {})
 
 
 def write(path: str | Path, data: str | bytes) -> None:
@@ -172,7 +172,8 @@ def _errors_of(path: Path) -> Iterator[None]:
         raise RecordError(f"{path}: {reason}") from error
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object. Raises RecordError, one line, if that is not what the file holds."""
     with _errors_of(path):
         value = json.loads(path.read_bytes())
         if not isinstance(value, dict):

@@ -1,11 +1,9 @@
 """One experiment, from a config to a run folder: arms, rounds, checkpoints, records, report."""
 
 import json
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,9 +18,8 @@ from halo_jax.checkpoint import Checkpoints
 from halo_jax.clients import placement
 from halo_jax.config import Config
 from halo_jax.progress import Display
+from halo_jax.run_folder import claim
 from halo_jax.types import Precision
-
-_FREE_FIELDS = ("executor", "checkpoint_every", "data_dir", "evaluation.batch_size")  # change no result
 
 
 def run(
@@ -49,25 +46,32 @@ def run(
       ConfigError: a field, name or size is impossible, or the folder belongs to another config; nothing is written.
       DatasetError: the data are missing or wrong; nothing is written.
       RecordError: the run folder cannot be written or read.
+      CheckpointError: a checkpoint cannot be written or read.
     """
     console = console or Console()
     workdir = Path(workdir)
     schema.validate(config)
-    parts = assemble(config)
     arms = expand_arms(config)
+    parts = assemble(config)
     folders = {arm: workdir / arm if config.arms else workdir for arm in arms}
-    _claim(workdir, config, overwrite)
+    with claim(workdir, config, overwrite):
+        _create(workdir, config, arms, folders)
+        _describe(console, config, parts)
+        programs: dict[str, federation.RunRound] = {}
+        with Display(console, config.rounds * len(arms)) as display:
+            for arm, folder in folders.items():
+                _run_arm(arm, arms[arm], folder, parts, programs, display)
+        runs = {arm: record.read(folder) for arm, folder in folders.items()}
+        _report(workdir, config, runs, console)
+    return runs
+
+
+def _create(workdir: Path, config: Config, arms: Mapping[str, Config], folders: Mapping[str, Path]) -> None:
+    if config.arms and not (workdir / record.CONFIG).exists():
+        record.write(workdir / record.CONFIG, json.dumps(config.to_dict(), indent=2) + "\n")
     for arm, folder in folders.items():
         if not (folder / record.CONFIG).exists():
             record.create(folder, arms[arm].to_dict())
-    _describe(console, config, parts)
-    programs: dict[str, federation.RunRound] = {}
-    with Display(console, config.rounds * len(arms)) as display:
-        for arm, folder in folders.items():
-            _run_arm(arm, arms[arm], folder, parts, programs, display)
-    runs = {arm: record.read(folder) for arm, folder in folders.items()}
-    _report(workdir, config, runs, console)
-    return runs
 
 
 def expand_arms(config: Config) -> dict[str, Config]:
@@ -80,7 +84,7 @@ def expand_arms(config: Config) -> dict[str, Config]:
         one.arms = ()
         if is_precision(arm):
             one.selector.name, one.selector.start = "static", arm
-            one.selector.floor = arm
+            one.selector.floor = "2-2-2"  # binds nothing, so that static arms share a program
         else:
             one.selector.name = arm
         schema.validate(one)
@@ -94,31 +98,6 @@ def evaluation_precision(config: Config) -> Precision:
     return Precision.parse(config.evaluation.precision or own)
 
 
-def _claim(workdir: Path, config: Config, overwrite: bool) -> None:
-    """Take the folder for this config; refuse one that holds something else."""
-    path = workdir / record.CONFIG
-    if overwrite and path.exists():
-        shutil.rmtree(workdir)
-    if path.exists():
-        theirs = _flatten(json.loads(path.read_text()))
-        ours = _flatten(json.loads(json.dumps(config.to_dict())))
-        different = [f for f in sorted({*theirs, *ours}) if theirs.get(f) != ours.get(f) and f not in _FREE_FIELDS]
-        if different:
-            changes = ", ".join(f"{f}={theirs.get(f)!r} there, {ours.get(f)!r} here" for f in different)
-            raise schema.ConfigError(f"{workdir} holds another run ({changes}); use another --workdir or --overwrite")
-    elif workdir.exists() and any(workdir.iterdir()):
-        raise schema.ConfigError(f"{workdir} is not empty and not a run folder; use another --workdir")
-    elif config.arms:
-        record.write(path, json.dumps(config.to_dict(), indent=2) + "\n")
-
-
-def _flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for name, value in node.items():
-        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
-    return flat
-
-
 def _describe(console: Console, config: Config, parts: Parts) -> None:
     examples = np.asarray(parts.data.num_examples)
     weights = sum(leaf.size for leaf in jax.tree.leaves(parts.model))
@@ -127,6 +106,7 @@ def _describe(console: Console, config: Config, parts: Parts) -> None:
         f"({examples.min()} to {examples.max()} each), {config.model} at width {config.width:g} ({weights} weights), "
         f"priced at width {config.hardware.width:g}; executor {parts.executor} on {jax.default_backend()}",
         highlight=False,
+        markup=False,
         soft_wrap=True,
     )
 
@@ -142,13 +122,14 @@ def _run_arm(
     stages = parts.stages._replace(selector=make_selector(config))
     start = Precision.parse(config.selector.start)
     state = federation.init_state(parts.model, start, config.num_clients, stages, parts.executor)
+    if record.read(folder).summary.get("finished"):
+        display.begin_arm(arm, config.rounds, config.rounds)
+        return
     with Checkpoints(folder) as checkpoints:
         done, state = checkpoints.restore(state)
         state = jax.device_put(state, placement(parts.executor))
         record.resume(folder, done)
         display.begin_arm(arm, config.rounds, done)
-        if (folder / record.SUMMARY).exists() and done == config.rounds:
-            return
         same_program = json.dumps({**config.selector.to_dict(), "start": ""})  # the start is data
         if same_program not in programs:
             cohort = config.cohort_size or config.num_clients
@@ -176,4 +157,6 @@ def _report(workdir: Path, config: Config, runs: Mapping[str, record.Run], conso
     pictures = {caption: path.read_bytes() for caption, path in drawn.items()}
     record.write(workdir / "report.html", page.html(config.name, runs, pictures))
     console.print(report.render_rich(rows))
-    console.print(f"run folder {workdir}; open {workdir / 'report.html'}", highlight=False, soft_wrap=True)
+    console.print(
+        f"run folder {workdir}; open {workdir / 'report.html'}", highlight=False, markup=False, soft_wrap=True
+    )

@@ -64,8 +64,8 @@ def batch_order(shard: Shard, batch_size: int, local_epochs: int, key: jax.Array
 def count_loss(terms: jax.Array, mask: jax.Array) -> jax.Array:
     """Sum of the masked loss terms `[B, ...]` for the records, in steps of 1/256, so that it has no order.
 
-    Terms are rounded to whole numbers of 1/256 and added in int32; a term beyond 2^30 / 256 / size is cut there. NaN stays
-    NaN.
+    Terms are rounded to whole numbers of 1/256 and added in int32; a term beyond 2^30 / 256 / size is cut there.
+    NaN stays NaN.
     """
     mask = mask.reshape(mask.shape + (1,) * (terms.ndim - 1))
     whole = jnp.round(terms * 256)

@@ -41,7 +41,7 @@ def call(monkeypatch, capsys):
     """The same without a new process: `call(*arguments)` returns the exit status and what went to stderr."""
     known = set(flags.FLAGS)
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(launch, "_choose_devices", lambda *_: None)  # JAX has started already
+    monkeypatch.setattr(launch, "choose_devices", lambda *_: None)  # JAX has started already
     monkeypatch.setattr("halo_jax.federation.make_run_round", lambda *_: pytest.fail("would train"))
 
     def call(*arguments: str) -> tuple[int, str]:

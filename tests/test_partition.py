@@ -80,10 +80,7 @@ def test_other_key_other_deal(name):
 
 
 def test_alpha_orders_the_skew():
-    skews = [
-        _entropy(dirichlet(BALANCED, 10, key=KEY, alpha=alpha), BALANCED)
-        for alpha in (0.01, 0.1, 1, 10, 1000)
-    ]
+    skews = [_entropy(dirichlet(BALANCED, 10, key=KEY, alpha=alpha), BALANCED) for alpha in (0.01, 0.1, 1, 10, 1000)]
     assert skews == sorted(skews)
     assert skews[0] < 0.3
     assert skews[-1] > np.log(10) - 0.01

@@ -23,8 +23,6 @@ def test_split_is_a_permutation_of_the_scaled_originals():
 
 def test_split_is_stratified_and_fixed():
     dataset = digits.load()
-    shares = np.bincount(dataset.test_labels) / np.bincount(
-        np.concatenate([dataset.train_labels, dataset.test_labels])
-    )
+    shares = np.bincount(dataset.test_labels) / np.bincount(np.concatenate([dataset.train_labels, dataset.test_labels]))
     np.testing.assert_allclose(shares, 360 / 1797, atol=0.004)
     np.testing.assert_array_equal(digits.load().test_images, dataset.test_images)

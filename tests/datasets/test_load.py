@@ -13,9 +13,7 @@ def _load(monkeypatch, dataset, **sizes):
 
 
 def test_unknown_name_lists_the_known():
-    with pytest.raises(
-        ValueError, match="dataset 'nist' is unknown; known: digits, fashion_mnist, mnist, syn"
-    ):
+    with pytest.raises(ValueError, match="dataset 'nist' is unknown; known: digits, fashion_mnist, mnist, syn"):
         datasets.load("nist")
 
 
@@ -46,13 +44,9 @@ def test_fewer_are_the_start_of_one_fixed_shuffle(monkeypatch):
     assert list(few.train_labels) != list(range(10))
 
 
-@pytest.mark.parametrize(
-    ("field", "split", "count"), [("train_examples", "train", 31), ("test_examples", "test", 13)]
-)
+@pytest.mark.parametrize(("field", "split", "count"), [("train_examples", "train", 31), ("test_examples", "test", 13)])
 def test_more_than_there_are_names_both_numbers(monkeypatch, field, split, count):
-    with pytest.raises(
-        datasets.DatasetError, match=f"mine {split}: {count} examples .* the {count - 1} there"
-    ):
+    with pytest.raises(datasets.DatasetError, match=f"mine {split}: {count} examples .* the {count - 1} there"):
         _load(monkeypatch, SMALL, **{field: count})
 
 

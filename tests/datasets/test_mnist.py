@@ -122,14 +122,10 @@ def test_broken_prepared_files_are_one_line(prepared):
 def test_tfrecords_are_refused_with_the_format_to_use(prepared):
     info = prepared / "mnist" / "3.0.1" / "dataset_info.json"
     info.write_text(info.read_text().replace("array_record", "tfrecord"))
-    assert "right: a whole data set, built with file_format='array_record'" in _message(
-        mnist.load, str(prepared)
-    )
+    assert "right: a whole data set, built with file_format='array_record'" in _message(mnist.load, str(prepared))
 
 
-@pytest.mark.skipif(
-    not Path(fashion_mnist.DEBIAN_DIR).is_dir(), reason="dataset-fashion-mnist is not installed"
-)
+@pytest.mark.skipif(not Path(fashion_mnist.DEBIAN_DIR).is_dir(), reason="dataset-fashion-mnist is not installed")
 def test_the_debian_package():
     dataset = fashion_mnist.load(fashion_mnist.DEBIAN_DIR)
     assert dataset.train_images.shape == (60000, 28, 28, 1)
