@@ -1,9 +1,7 @@
 """The k-bit grid and the quantisers of WAGE: weights, activations, errors, and stochastic rounding.
-
-With sigma(k) = 2^(1-k) and S(k) = 2^(k-1), the grid of k bits is n * sigma(k) for whole numbers |n| <= M(k) = S(k) -
-1. Values are
-carried as float32 on the grid, which is exact; bits may be traced int32, so one compiled program serves every
-precision.
+With sigma(k) = 2^(1-k), S(k) = 2^(k-1) and M(k) = S(k) - 1, the grid of k bits is n * sigma(k) for whole |n| <= M(k).
+Values are carried as float32 on the grid, which is exact; bits may be traced int32, so one compiled program serves
+every precision.
 
   quantize_weight       forward Q(w, k)     backward: straight through
   quantize_activation   forward Q(a, k)     backward: passes where |a| <= 1 - sigma(k), compared before rounding

@@ -78,10 +78,9 @@ def make_local_train(module: nn.Module, recipe: Recipe, batch_size: int, local_e
     """Build `local_train(model, precision, shard, data, *, learning_rate, key) -> (model, loss)` for one client.
 
     `model` is what travels (int8 codes for `wage`), `precision` int32 bits (`[]`, or `[L]` per layer),
-    `learning_rate` float32 `[]`,
-    `key` this client's and round's own key. `loss` is the mean over all examples and steps, float32 `[]`. No argument
-    has a
-    client axis: `clients.lift` adds it.
+    `learning_rate` float32 `[]`, `key` this client's and round's own key. `loss` is the mean over all examples and
+    steps, float32 `[]`. No argument has a client axis: `clients.lift`
+    adds it.
     """
 
     def objective(params, images, labels, mask, precision, key):

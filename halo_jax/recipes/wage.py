@@ -28,9 +28,8 @@ def wage_update(
     """The WAGE step as an optax transformation without state.
 
     `update(gradients, state, params, *, key, learning_rate, precision=None)` returns updates that
-    `optax.apply_updates` adds to
-    parameters in [-1, 1]; parameters on the grid of `gradient_bits` stay on it. `precision` is read only when
-    `clip_bits="weights"` (the bound of WAGE's code instead of its paper).
+    `optax.apply_updates` adds to parameters in [-1, 1]; parameters on the grid of `gradient_bits` stay on it.
+    `precision` is read only when `clip_bits="weights"` (the bound of WAGE's code instead of its paper).
     """
 
     def update(updates, state, params=None, **extra):

@@ -1,0 +1,66 @@
+"""Taking a run folder: one launch at a time, and nothing of anybody else's is touched."""
+
+import json
+
+import pytest
+
+from halo_jax import config as schema
+from halo_jax import record
+from halo_jax.run_folder import claim
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with a run's config."""
+    record.create(tmp_path / "run", schema.default().to_dict())
+    return tmp_path / "run"
+
+
+def test_a_second_launch_is_refused_and_the_folder_is_free_afterwards(folder):
+    with claim(folder, schema.default(), False):
+        with (
+            pytest.raises(record.RecordError, match="another launch is running"),
+            claim(folder, schema.default(), True),
+        ):
+            pass
+        assert (folder / record.CONFIG).exists()
+    with claim(folder, schema.default(), False):
+        pass
+
+
+def test_overwrite_deletes_what_a_run_made_and_nothing_else(folder):
+    (folder / "precious.txt").write_text("keep")
+    (folder / "figures").mkdir()
+    with claim(folder, schema.default(), True):
+        assert [path.name for path in folder.iterdir()] == ["precious.txt"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "\x00\xff"])
+def test_a_broken_config_is_one_line_and_is_kept(folder, text):
+    (folder / record.CONFIG).write_text(text)
+    with pytest.raises(record.RecordError) as caught, claim(folder, schema.default(), True):
+        pass
+    assert record.CONFIG in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert (folder / record.CONFIG).read_text() == text
+
+
+def test_a_foreign_config_is_never_deleted(tmp_path):
+    (tmp_path / record.CONFIG).write_text("{}")
+    with pytest.raises(schema.ConfigError, match="not the config of a run"), claim(tmp_path, schema.default(), True):
+        pass
+    assert (tmp_path / record.CONFIG).exists()
+
+
+def test_tables_of_a_run_that_never_got_its_config_are_not_foreign(tmp_path):
+    (tmp_path / record.ROUNDS).write_text("round")
+    with claim(tmp_path, schema.default(), False):
+        pass
+
+
+def test_another_config_is_refused_with_the_fields_that_differ(folder):
+    other = schema.default()
+    other.rounds, other.executor = 7, "map"  # the executor changes no result
+    with pytest.raises(schema.ConfigError, match=r"\(rounds=40 there, 7 here\)"), claim(folder, other, False):
+        pass
+    assert json.loads((folder / record.CONFIG).read_text())["rounds"] == 40
