@@ -83,7 +83,8 @@ def assemble(config: Config) -> Parts:
     data = jax.device_put(_federated_data(config, dataset, root), placement(executor))
     recipe = build(RECIPES[config.recipe.name], {**config.recipe, "exact": config.exact})
     image_shape = dataset.train_images.shape[1:]
-    module, stages = _stages(config, recipe, image_shape, dataset.num_classes)
+    batch_size = min(config.batch_size, data.shards.indices.shape[1])  # more would be padding only
+    module, stages = _stages(config, recipe, image_shape, dataset.num_classes, batch_size)
     image = jnp.zeros((1, *image_shape))
     unoptimised = {"xla_backend_optimization_level": 0}  # runs once: compiling it is all it costs
     init = jax.jit(
@@ -150,7 +151,9 @@ def _demands(config: Config) -> Demand:
     return Demand(jnp.asarray(constraint), Cost(unlimited, unlimited, unlimited), jnp.ones((config.num_clients, 3)))
 
 
-def _stages(config: Config, recipe: Recipe, image_shape, num_classes: int) -> tuple[nn.Module, federation.Stages]:
+def _stages(
+    config: Config, recipe: Recipe, image_shape, num_classes: int, batch_size: int
+) -> tuple[nn.Module, federation.Stages]:
     make_model = MODELS[config.model]
     module = make_model(num_classes, width=config.width, numerics=recipe.numerics)
     try:
@@ -160,7 +163,7 @@ def _stages(config: Config, recipe: Recipe, image_shape, num_classes: int) -> tu
         raise ConfigError(str(error)) from error
     compressor = build(COMPRESSORS[config.compressor.name], config.compressor, model_bits=recipe.model_bits)
     return module, federation.Stages(
-        local_train=make_local_train(module, recipe, config.batch_size, config.local_epochs),
+        local_train=make_local_train(module, recipe, batch_size, config.local_epochs),
         selector=make_selector(config),
         compressor=compressor,
         cost_fn=lambda precision: evaluate_cost(layers, precision),
