@@ -119,12 +119,12 @@ def _run_arm(
     programs: dict[str, federation.RunRound],
     display: Display,
 ) -> None:
-    stages = parts.stages._replace(selector=make_selector(config))
-    start = Precision.parse(config.selector.start)
-    state = federation.init_state(parts.model, start, config.num_clients, stages, parts.executor)
     if record.read(folder).summary.get("finished"):
         display.begin_arm(arm, config.rounds, config.rounds)
         return
+    stages = parts.stages._replace(selector=make_selector(config))
+    start = Precision.parse(config.selector.start)
+    state = federation.init_state(parts.model, start, config.num_clients, stages, parts.executor)
     with Checkpoints(folder) as checkpoints:
         done, state = checkpoints.restore(state)
         state = jax.device_put(state, placement(parts.executor))

@@ -48,7 +48,7 @@ def batch_order(shard: Shard, batch_size: int, local_epochs: int, key: jax.Array
     Each epoch is one permutation of the client's real examples, padding last, so padding changes nothing for them.
     """
     num_padded = shard.indices.shape[0]
-    batches = math.ceil(num_padded / batch_size)
+    batches = local_steps(num_padded, batch_size, 1)
 
     def epoch(index: jax.Array) -> tuple[jax.Array, jax.Array]:
         draws = jax.random.bits(jax.random.fold_in(key, index), (num_padded,), jnp.uint32) >> 1
