@@ -13,9 +13,9 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from halo_jax.checkpoint import CheckpointError
-from halo_jax.clients import DeviceError, choose_devices
 from halo_jax.config import FIELDS, ConfigError, explain, unknown_field, validate
 from halo_jax.datasets import DatasetError
+from halo_jax.devices import DeviceError, choose_devices, keep_compiled_programs
 from halo_jax.record import RecordError
 from halo_jax.run import run
 
@@ -32,6 +32,7 @@ def _parse(argv: list[str]) -> list[str]:
         flags.DEFINE_string("workdir", "", "the run folder; default: runs/ and the experiment's name")
         flags.DEFINE_bool("overwrite", False, "delete what an earlier run left in the run folder")
         flags.DEFINE_enum("platform", None, ["cpu", "cuda", "tpu"], "where to run; default: the fastest there is")
+        flags.DEFINE_bool("compilation_cache", True, "keep compiled programs in the user's cache folder")
         rest = flags.FLAGS(argv)
         if len(rest) > 1:
             raise ConfigError(f"unexpected argument {rest[1]!r}; a field is set by --config.FIELD=VALUE")
@@ -52,7 +53,9 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     options = flags.FLAGS
     try:
-        choose_devices(options.platform, options.config.num_clients)
+        choose_devices(options.platform, options.config.cohort_size or options.config.num_clients)
+        if options.compilation_cache:
+            keep_compiled_programs()
         run(options.config, options.workdir or f"runs/{options.config.name}", overwrite=options.overwrite)
     except (ConfigError, DatasetError, DeviceError) as error:
         _stop(str(error), 2)

@@ -38,6 +38,7 @@ class Parts(NamedTuple):
     model: Any  # the server's first model
     learning_rates: np.ndarray  # float32 [R], one a round
     executor: str
+    executor_reason: str
 
 
 def check_names(config: Config) -> None:
@@ -79,7 +80,9 @@ def assemble(config: Config) -> Parts:
     check_names(config)
     root = jax.random.key(config.seed)
     dataset = datasets.load(config.dataset, config.data_dir, config.train_examples, config.test_examples)
-    executor = resolve_executor(config.executor, jax.default_backend(), jax.device_count())
+    executor, reason = resolve_executor(
+        config.executor, jax.default_backend(), jax.device_count(), config.cohort_size or config.num_clients
+    )
     data = jax.device_put(_federated_data(config, dataset, root), placement(executor))
     recipe = build(RECIPES[config.recipe.name], {**config.recipe, "exact": config.exact})
     image_shape = dataset.train_images.shape[1:]
@@ -100,6 +103,7 @@ def assemble(config: Config) -> Parts:
         model=init(stream(root, Stream.INIT)),
         learning_rates=learning_rates(config, recipe),
         executor=executor,
+        executor_reason=reason,
     )
 
 

@@ -1,6 +1,5 @@
 """The client axis: who takes part in a round, and the lift of a one-client function over all of them."""
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -13,73 +12,91 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 OneClient = Callable[..., Any]
 Lifted = Callable[[tuple, tuple], Any]  # (arguments stacked [C, ...], arguments that all clients share)
 
+CHUNK_SIZE = 20  # Choice: the paper's number of clients, which fits an accelerator at full width
 _CLIENTS, _SHARED = PartitionSpec("clients"), PartitionSpec()
 
 
-def _vmap(one_client: OneClient) -> Lifted:
+def _vmap(one_client: OneClient, chunk_size: int = CHUNK_SIZE) -> Lifted:
+    """All clients in every operation at once."""
     return lambda stacked, shared: jax.vmap(lambda *client: one_client(*client, *shared))(*stacked)
 
 
-def _map(one_client: OneClient) -> Lifted:
+def _map(one_client: OneClient, chunk_size: int = CHUNK_SIZE) -> Lifted:
+    """One client after the other, in one buffer."""
     return lambda stacked, shared: lax.map(lambda client: one_client(*client, *shared), stacked)
 
 
-def _shard(one_client: OneClient) -> Lifted:
-    """Devices share the clients, each maps over its own; the last client is repeated where they don't divide."""
+def _chunk(one_client: OneClient, chunk_size: int = CHUNK_SIZE) -> Lifted:
+    """`chunk_size` clients at a time, the last client repeated where that doesn't divide."""
 
     def lifted(stacked: tuple, shared: tuple) -> Any:
-        devices = jax.device_count()
-        clients = jax.tree.leaves(stacked)[0].shape[0]
-        ids = jnp.minimum(jnp.arange(-(-clients // devices) * devices), clients - 1)
-        spread = jax.shard_map(
-            _map(one_client), mesh=_mesh(), in_specs=(_CLIENTS, _SHARED), out_specs=_CLIENTS, check_vma=False
-        )
-        return take(spread(take(stacked, ids), shared), jnp.arange(clients))
+        clients = _count(stacked)
+        rows = -(-clients // chunk_size)
+        chunks = take(stacked, _padded(clients, rows * min(chunk_size, clients)).reshape(rows, -1))
+        results = lax.map(lambda chunk: _vmap(one_client)(chunk, shared), chunks)
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:clients], results)
 
     return lifted
+
+
+def _shard(one_client: OneClient, chunk_size: int = CHUNK_SIZE) -> Lifted:
+    """Devices share the clients, the last repeated where they don't divide; a CPU maps over its own, others chunk."""
+
+    def lifted(stacked: tuple, shared: tuple) -> Any:
+        clients, devices = _count(stacked), jax.device_count()
+        inside = _map if jax.default_backend() == "cpu" else _chunk
+        spread = jax.shard_map(
+            inside(one_client, chunk_size),
+            mesh=_mesh(),
+            in_specs=(_CLIENTS, _SHARED),
+            out_specs=_CLIENTS,
+            check_vma=False,
+        )
+        each = -(-clients // devices)
+        return take(spread(take(stacked, _padded(clients, each * devices)), shared), jnp.arange(clients))
+
+    return lifted
+
+
+def _count(stacked: tuple) -> int:
+    return jax.tree.leaves(stacked)[0].shape[0]
+
+
+def _padded(clients: int, size: int) -> jax.Array:
+    return jnp.minimum(jnp.arange(size), clients - 1)
 
 
 def _mesh() -> Mesh:
     return Mesh(np.array(jax.devices()), ("clients",))
 
 
-EXECUTORS: dict[str, Callable[[OneClient], Lifted]] = {
+EXECUTORS: dict[str, Callable[..., Lifted]] = {
     "vmap": _vmap,
     "map": _map,
+    "chunk": _chunk,
     "shard": _shard,
 }
 
 
-class DeviceError(ValueError):
-    """The platform that was asked for is not there; one line."""
+def resolve_executor(name: str, backend: str, num_devices: int, cohort_size: int) -> tuple[str, str]:
+    """What `auto` means here, and why: (executor, reason).
 
-
-def choose_devices(platform: str | None, num_clients: int) -> None:
-    """Start JAX on `platform` (None: the fastest there is), on a CPU with a device per core for clients to share.
-
-    Has an effect only before JAX's first computation. Raises DeviceError if the platform is not there.
-    """
-    jax.config.update("jax_num_cpu_devices", min(os.cpu_count() or 1, num_clients))
-    try:
-        if platform:
-            jax.config.update("jax_platforms", platform)
-        jax.devices()
-    except Exception as error:
-        reason = str(error) or type(error).__name__
-        raise DeviceError(f"platform {platform!r} is not available here: {reason}") from error
-
-
-def resolve_executor(name: str, backend: str, num_devices: int) -> str:
-    """What `auto` means: `shard` over several devices, `map` on one CPU, `vmap` on one accelerator.
-
-    On a CPU one client's activations stay in cache, and small convolutions don't keep two cores busy; an accelerator
-    wants few, large kernels.
+    | where | executor | because |
+    |---|---|---|
+    | several devices (on a CPU: cores) | `shard` | every core is busy, and no kernel is split |
+    | one CPU core | `map` | one client's activations stay in cache, memory doesn't grow with clients |
+    | one accelerator, up to CHUNK_SIZE clients | `vmap` | few large kernels |
+    | one accelerator, more clients | `chunk` | the same within bounded memory |
     """
     if name != "auto":
-        return name
+        return name, "as configured"
     if num_devices > 1:
-        return "shard"
-    return "map" if backend == "cpu" else "vmap"
+        return "shard", f"{cohort_size} clients shared by {num_devices} {'cores' if backend == 'cpu' else 'devices'}"
+    if backend == "cpu":
+        return "map", "one core: client by client stays in cache"
+    if cohort_size <= CHUNK_SIZE:
+        return "vmap", f"all {cohort_size} clients in each kernel"
+    return "chunk", f"{CHUNK_SIZE} of {cohort_size} clients in each kernel"
 
 
 def placement(executor: str) -> NamedSharding | None:
@@ -87,17 +104,18 @@ def placement(executor: str) -> NamedSharding | None:
     return NamedSharding(_mesh(), _SHARED) if executor == "shard" else None
 
 
-def lift(one_client: OneClient, executor: str) -> Lifted:
+def lift(one_client: OneClient, executor: str, chunk_size: int = CHUNK_SIZE) -> Lifted:
     """A function of one client -> `lifted(stacked, shared)` over `[C, ...]`; the same bits on every executor.
 
     `one_client(*own, *shared)` becomes a call with every client's own arguments stacked and the others shared.
+    `chunk_size` clients run at a time under `chunk`.
 
     Raises:
       ValueError: an unknown executor, with the known names.
     """
     if executor not in EXECUTORS:
         raise ValueError(f"executor {executor!r}; known: {', '.join(EXECUTORS)}")
-    return EXECUTORS[executor](one_client)
+    return EXECUTORS[executor](one_client, chunk_size)
 
 
 def sample_cohort(key: jax.Array, num_clients: int, cohort_size: int) -> jax.Array:

@@ -123,7 +123,8 @@ FIELDS: dict[str, Field] = {
     "cohort_size": _int(0, 0, "clients drawn each round; 0: all (A13)"),
     "local_epochs": _int(1, 1, "passes over a client's images per round (A12)", high=1_000_000),
     "batch_size": _int(32, 1, "images per local step; a last partial batch is masked, never dropped (A12)"),
-    "executor": _choice("auto", ("auto", "vmap", "map", "shard"), "how clients are lifted; same bits"),
+    "executor": _choice("auto", ("auto", "vmap", "map", "chunk", "shard"), "how clients are lifted; same bits"),
+    "chunk_size": _int(20, 1, "clients at a time under chunk, and under shard on accelerators"),
     # --- precision, hardware, payload
     "selector.name": _any("halo_ps", "a name in halo_jax.selectors.SELECTORS", "who picks the precision"),
     "selector.start": _precision("8-8-8", "precision of every client before the first round"),

@@ -1,8 +1,9 @@
 """Convolution and dense product on the grid, with their own backward rules: exact and fast.
 
-The errors that come back are fitted to their grid, and forward, input-gradient and weight-gradient contractions run in
-canonical form with exact sums (`canonical.py`). Under `vmap` a contraction runs client by client: batched weights would
-become a grouped convolution, which is ten times slower on a CPU.
+The errors that come back are fitted to their grid; forward, input-gradient and weight-gradient contractions have exact
+sums. How they run is the platform's: on a CPU client by client in canonical form (`canonical.py`), also under `vmap`,
+where batched weights would become a grouped convolution, ten times slower; on an accelerator as dot products batched
+over clients (`batched.py`). All give the same bits.
 """
 
 import contextlib
@@ -12,11 +13,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+from jax import lax
 from jax.custom_batching import sequential_vmap
 
-from halo_jax import canonical
-from halo_jax.canonical import Window
+from halo_jax import batched, canonical
+from halo_jax.grid_sums import Operand, Window
 from halo_jax.quantize import fit_errors, step_size
 from halo_jax.types import LayerShape, Precision
 
@@ -72,18 +73,14 @@ def halo_conv(x, w, precision, window, exact):
 
 
 def _conv_forward(x, w, precision, window, exact):
-    unit = _units(precision)[0]
-    contract = functools.partial(canonical.correlate, window=window, exact=exact)
-    return sequential_vmap(contract)(x, w, unit), (x, w, precision)
+    y = _contract("correlate", *_operands(x, w, precision), window=window, exact=exact)
+    return y, (x, w, precision)
 
 
 def _conv_backward(window, exact, residuals, error):
-    x, w, precision = residuals
-    error, (_, dx_unit, dw_unit) = _fit(error, precision)
-    input_gradient = functools.partial(canonical.input_gradient, window=window, in_hw=x.shape[1:3], exact=exact)
-    weight_gradient = functools.partial(canonical.weight_gradient, window=window, kernel=w.shape[:2], exact=exact)
-    dx = sequential_vmap(input_gradient)(error, w, dx_unit)
-    dw = sequential_vmap(weight_gradient)(x, error, dw_unit)
+    x, w, e = *_operands(*residuals), _fit(error, residuals[2])
+    dx = _contract("input_gradient", e, w, window=window, in_hw=x.values.shape[1:3], exact=exact)
+    dw = _contract("weight_gradient", x, e, window=window, kernel=w.values.shape[:2], exact=exact)
     return dx, dw, None
 
 
@@ -109,33 +106,36 @@ def halo_dense(x, w, precision, exact):
 
 
 def _dense_forward(x, w, precision, exact):
-    return sequential_vmap(functools.partial(canonical.dot, exact=exact))(x, w, _units(precision)[0]), (x, w, precision)
+    return _contract("dot", *_operands(x, w, precision), exact=exact), (x, w, precision)
 
 
 def _dense_backward(exact, residuals, error):
-    x, w, precision = residuals
-    error, (_, dx_unit, dw_unit) = _fit(error, precision)
-    dot = sequential_vmap(functools.partial(canonical.dot, exact=exact))
-    dx = dot(error, w.T, dx_unit)
-    dw = dot(x.T, error, dw_unit)
+    x, w, e = *_operands(*residuals), _fit(error, residuals[2])
+    dx = _contract("dot", e, w._replace(values=w.values.T), exact=exact)
+    dw = _contract("dot", x._replace(values=x.values.T), e, exact=exact)
     return dx, dw, None
 
 
 _dense.defvjp(_dense_forward, _dense_backward)
 
 
-def _units(precision: Precision | None, error_unit: Any = 1.0) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The grid steps of forward, input-gradient and weight-gradient products."""
+def _operands(x: jax.Array, w: jax.Array, precision: Precision | None) -> tuple[Operand, Operand]:
+    """Activations and weights with their grid steps."""
     if precision is None:
-        one = jnp.ones(())
-        return one, one, one
-    activation, weight = step_size(precision.activations), step_size(precision.weights)
-    return activation * weight, error_unit * weight, error_unit * activation
+        return Operand(x), Operand(w)
+    return Operand(x, step_size(precision.activations)), Operand(w, step_size(precision.weights))
 
 
-def _fit(error: jax.Array, precision: Precision | None):
-    """Errors on their grid, and the units of the products that they enter."""
-    if precision is None:
-        return error, _units(None)
-    error, unit = fit_errors(error, precision.errors)
-    return error, _units(precision, unit)
+def _fit(error: jax.Array, precision: Precision | None) -> Operand:
+    """Errors on a grid of `precision.errors` bits."""
+    return Operand(error) if precision is None else Operand(*fit_errors(error, precision.errors))
+
+
+def _contract(name: str, a: Operand, b: Operand, **geometry: Any) -> jax.Array:
+    """Contract in the form of the platform that the program is compiled for.
+
+    Under `vmap`, also the user's own, the CPU's form runs client by client and the other is batched over clients.
+    """
+    on_cpu = sequential_vmap(functools.partial(getattr(canonical, name), **geometry))
+    elsewhere = functools.partial(getattr(batched, name), **geometry)
+    return lax.platform_dependent(a, b, cpu=on_cpu, default=elsewhere)

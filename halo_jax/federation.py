@@ -76,7 +76,9 @@ def init_state(
 RunRound = Callable[..., tuple[FederationState, ClientResults]]
 
 
-def make_run_round(stages: Stages, recipe: Recipe, cohort_size: int, executor: str) -> RunRound:
+def make_run_round(
+    stages: Stages, recipe: Recipe, cohort_size: int, executor: str, chunk_size: int = clients.CHUNK_SIZE
+) -> RunRound:
     """Build the jitted `run_round(state, data, key, learning_rate) -> (state, results)`.
 
     `key` is the run's key: every draw folds in its purpose, the round and the client's id, so a client's numbers
@@ -113,7 +115,7 @@ def make_run_round(stages: Stages, recipe: Recipe, cohort_size: int, executor: s
 
         # Line 19.
         bits, shards, compressor_state = clients.take((precision, data.shards, state.compressor), cohort)
-        models, compressor_state, payload, losses = clients.lift(train, executor)(
+        models, compressor_state, payload, losses = clients.lift(train, executor, chunk_size)(
             (cohort, bits, shards, compressor_state), (broadcast, data.images, learning_rate, key, state.round)
         )
 

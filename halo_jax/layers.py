@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from halo_jax import contraction
-from halo_jax.canonical import Window
+from halo_jax.grid_sums import Window
 from halo_jax.quantize import DEFAULT, Numerics, host_shift, quantize_activation, quantize_error, quantize_weight
 from halo_jax.types import Precision
 

@@ -104,7 +104,8 @@ def _describe(console: Console, config: Config, parts: Parts) -> None:
     console.print(
         f"{config.name}: {config.dataset}, {examples.sum()} training images over {config.num_clients} clients "
         f"({examples.min()} to {examples.max()} each), {config.model} at width {config.width:g} ({weights} weights), "
-        f"priced at width {config.hardware.width:g}; executor {parts.executor} on {jax.default_backend()}",
+        f"priced at width {config.hardware.width:g}; executor {parts.executor} on {jax.default_backend()} "
+        f"({parts.executor_reason})",
         highlight=False,
         markup=False,
         soft_wrap=True,
@@ -133,7 +134,9 @@ def _run_arm(
         same_program = json.dumps({**config.selector.to_dict(), "start": ""})  # the start is data
         if same_program not in programs:
             cohort = config.cohort_size or config.num_clients
-            programs[same_program] = federation.make_run_round(stages, parts.recipe, cohort, parts.executor)
+            programs[same_program] = federation.make_run_round(
+                stages, parts.recipe, cohort, parts.executor, config.chunk_size
+            )
         for index in range(done, config.rounds):
             started = time.perf_counter()
             rate = jnp.float32(parts.learning_rates[index])

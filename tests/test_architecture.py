@@ -28,16 +28,29 @@ TABLES = {
 # The import table. A layer may import the layers named beside it; what else a module may import is in ALSO.
 LAYERS = {
     0: {"types", "config"},
-    1: {"quantize", "contraction", "canonical", "noise"}
+    1: {"quantize", "contraction", "canonical", "batched", "grid_sums", "noise"}
     | {f"{folder}.base" for folder in TABLES if folder != "figures"},
     2: {"layers"},  # and the files in the folders, which have a rule of their own
-    3: {"partition", "training", "clients", "server", "evaluation", "clock", "checkpoint", "record", "progress"},
+    3: {
+        "devices",
+        "partition",
+        "training",
+        "clients",
+        "server",
+        "evaluation",
+        "clock",
+        "checkpoint",
+        "record",
+        "progress",
+    },
     4: {"federation", "assemble"},
     5: {"report", "page"},  # and figures
     6: {"run", "results", "run_folder"},
 }
 ALSO = {
-    "contraction": {"canonical"},  # what users call, made of what runs
+    "contraction": {"canonical", "batched", "grid_sums"},  # what users call, made of what runs
+    "canonical": {"grid_sums"},  # the operands and exact sums of both platforms
+    "batched": {"grid_sums"},
     "evaluation": {"training"},  # one normalisation and one exact sum of losses for both
     "progress": {"record"},  # it shows a row of rounds.csv
     "assemble": {"federation"},  # it fills in the federation's stages

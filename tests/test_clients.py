@@ -38,34 +38,35 @@ def test_take_and_put_are_inverse():
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
-@pytest.mark.parametrize("clients", [1, 3, 4])  # 3 and 1 are not shared evenly by two devices
+@pytest.mark.parametrize("clients", [1, 3, 4])  # 3 and 1 are not shared evenly by two devices, 4 not by chunks of 3
 def test_the_lift_is_a_loop_over_clients(executor, clients):
     def one_client(client, values, shared):
         return {"sum": values.sum() + shared, "client": client}
 
     values = jnp.arange(clients * 2).reshape(clients, 2)
-    lifted = jax.jit(lift(one_client, executor))((jnp.arange(clients), values), (jnp.int32(10),))
+    lifted = jax.jit(lift(one_client, executor, chunk_size=3))((jnp.arange(clients), values), (jnp.int32(10),))
     np.testing.assert_array_equal(lifted["sum"], [10 + 4 * client + 1 for client in range(clients)])
     np.testing.assert_array_equal(lifted["client"], np.arange(clients))
 
 
 def test_an_unknown_executor_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"executor 'fast'; known: vmap, map, shard$"):
+    with pytest.raises(ValueError, match=r"executor 'fast'; known: vmap, map, chunk, shard$"):
         lift(lambda client: client, "fast")
 
 
 @pytest.mark.parametrize(
-    ("name", "backend", "devices", "expected"),
+    ("name", "backend", "devices", "clients", "expected"),
     [
-        ("auto", "cpu", 1, "map"),
-        ("auto", "cpu", 2, "shard"),
-        ("auto", "gpu", 1, "vmap"),
-        ("auto", "gpu", 4, "shard"),
-        ("map", "gpu", 4, "map"),
+        ("auto", "cpu", 1, 20, ("map", "one core: client by client stays in cache")),
+        ("auto", "cpu", 2, 20, ("shard", "20 clients shared by 2 cores")),
+        ("auto", "gpu", 1, 20, ("vmap", "all 20 clients in each kernel")),
+        ("auto", "gpu", 1, 1000, ("chunk", "20 of 1000 clients in each kernel")),
+        ("auto", "gpu", 4, 20, ("shard", "20 clients shared by 4 devices")),
+        ("map", "gpu", 4, 20, ("map", "as configured")),
     ],
 )
-def test_auto_is_what_is_fastest_on_the_devices_there_are(name, backend, devices, expected):
-    assert resolve_executor(name, backend, devices) == expected
+def test_auto_is_what_is_fastest_on_the_devices_there_are_and_says_why(name, backend, devices, clients, expected):
+    assert resolve_executor(name, backend, devices, clients) == expected
 
 
 def test_only_shard_places_state_on_every_device():

@@ -50,7 +50,7 @@ def round_of(executor: str, cohort_size: int):
         return parts().stages.local_train(*args, **kwargs)
 
     stages = parts().stages._replace(local_train=local_train)
-    return make_run_round(stages, parts().recipe, cohort_size, executor)
+    return make_run_round(stages, parts().recipe, cohort_size, executor, chunk_size=3)
 
 
 def first_state(executor: str = "map") -> FederationState:
@@ -125,7 +125,7 @@ def test_the_setup_is_not_trivial():
     assert all(changed)
 
 
-@pytest.mark.parametrize(("executor", "cohort_size"), [("vmap", 4), ("map", 4), ("shard", 3)])
+@pytest.mark.parametrize(("executor", "cohort_size"), [("vmap", 4), ("map", 4), ("shard", 3), ("chunk", 4)])
 def test_a_round_is_a_plain_loop_over_clients_bit_for_bit(executor, cohort_size):
     state, results = one_round(executor, cohort_size)
     expected_state, expected = by_hand(cohort_size)

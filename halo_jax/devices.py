@@ -1,0 +1,64 @@
+"""What JAX runs on: the platform, a device per CPU core, and the cache of compiled programs."""
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+import jax
+
+
+class DeviceError(ValueError):
+    """The platform that was asked for is not there; one line."""
+
+
+def choose_devices(platform: str | None, cohort_size: int) -> None:
+    """Start JAX on `platform` (None: the fastest there is), on a CPU with a device per core for clients to share.
+
+    Has an effect only before JAX's first computation. Raises DeviceError if the platform is not there.
+    """
+    jax.config.update("jax_num_cpu_devices", min(os.cpu_count() or 1, cohort_size))
+    try:
+        if platform:
+            jax.config.update("jax_platforms", platform)
+        jax.devices()
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise DeviceError(f"platform {platform!r} is not available here: {reason}") from error
+
+
+def keep_compiled_programs(folder: str | Path | None = None) -> Path | None:
+    """Let later processes load what this one compiles; returns the cache folder, or None where there can be none.
+
+    `folder` is by default `cache_folder()`. A folder that JAX was given already (`JAX_COMPILATION_CACHE_DIR`) stays,
+    and one that cannot be written is done without: the cache saves time, it never decides whether a run works.
+    """
+    given = jax.config.values["jax_compilation_cache_dir"]
+    if given:
+        return Path(given)
+    folder = Path(folder or cache_folder())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    if not os.access(folder, os.W_OK):
+        return None
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    return folder
+
+
+def cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/halo_jax/` (else `~/.cache/halo_jax/`), one folder per jaxlib and kind of CPU.
+
+    Compiled code uses every instruction of its CPU, so machines that share a home must not share it.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    try:
+        cpu = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
+    except (OSError, StopIteration):
+        cpu = platform.processor()
+    kind = hashlib.sha256(cpu.encode()).hexdigest()[:8]
+    jaxlib = importlib.metadata.version("jaxlib")
+    return Path(home) / "halo_jax" / f"jaxlib-{jaxlib}-{platform.machine()}-{kind}"

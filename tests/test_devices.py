@@ -1,0 +1,42 @@
+"""Starting JAX: the cache of compiled programs is a saving, never a reason to fail."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+KEEP = """
+import jax
+from pathlib import Path
+from halo_jax.devices import keep_compiled_programs
+print(keep_compiled_programs(), jax.config.values["jax_compilation_cache_dir"])
+"""
+
+
+def kept(program: str = KEEP, **environment: str) -> str:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPILATION")}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(
+        command, cwd=ROOT, env={**clean, **environment}, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_programs_are_kept_in_the_users_cache_folder_by_kind_of_cpu(tmp_path):
+    folder, configured = kept(XDG_CACHE_HOME=str(tmp_path)).split()
+    assert folder == configured
+    assert Path(folder).parent == tmp_path / "halo_jax"
+    assert Path(folder).name.startswith("jaxlib-")
+    assert Path(folder).is_dir()
+
+
+def test_a_folder_that_jax_was_given_stays(tmp_path):
+    assert kept(JAX_COMPILATION_CACHE_DIR=str(tmp_path)) == f"{tmp_path} {tmp_path}"
+
+
+@pytest.mark.parametrize("place", ["a-file", "/proc/nowhere"])
+def test_a_folder_that_cannot_be_made_is_done_without(tmp_path, place):
+    (tmp_path / "a-file").write_text("")
+    assert kept(XDG_CACHE_HOME=str(tmp_path / place)) == "None None"

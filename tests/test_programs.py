@@ -1,0 +1,95 @@
+"""What is compiled: no slow convolution, no float64, no callback; for a CPU, and lowered for cuda and tpu."""
+
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax import export, lax
+
+from halo_jax import clients
+from halo_jax.assemble import Parts, assemble
+from halo_jax.config import default
+from halo_jax.federation import init_state, make_run_round
+from halo_jax.layers import QuantConv
+from halo_jax.types import Precision
+
+CLIENTS = 3
+CANONICAL = "b01f_01io->b01f"
+
+
+@functools.cache
+def parts(model: str) -> Parts:
+    config = default()
+    config.model, config.width, config.batch_size = model, {"vgg7": 1 / 16, "small_cnn": 1 / 4}[model], 16
+    config.dataset, config.train_examples = "synthetic", 48
+    config.num_clients, config.cohort_size = CLIENTS + 1, CLIENTS
+    config.demand.energy_clients = config.demand.latency_clients = config.demand.area_clients = 1
+    return assemble(config)
+
+
+@functools.cache
+def round_and_arguments(executor: str, model: str):
+    """`run_round` with its key as plain numbers, which an exported program needs, and one call's arguments."""
+    run_round = make_run_round(parts(model).stages, parts(model).recipe, CLIENTS, executor, chunk_size=2)
+    state = init_state(parts(model).model, Precision(8, 8, 8), CLIENTS + 1, parts(model).stages, executor)
+
+    def with_raw_key(state, data, key, rate):
+        return run_round(state, data, jax.random.wrap_key_data(key), rate)
+
+    key = jax.random.key_data(jax.random.key(0))
+    return jax.jit(with_raw_key, donate_argnums=0), (state, parts(model).data, key, jnp.float32(1))
+
+
+def faults(program: str) -> set[str]:
+    """What a compiled CPU program must not hold."""
+    found = {f"dim_labels={labels}" for labels in re.findall(r"dim_labels=(\S+?)[,\s]", program)} - {
+        f"dim_labels={CANONICAL}"
+    }
+    found |= {group for group in re.findall(r"(?:feature|batch)_group_count=\d+", program) if not group.endswith("=1")}
+    found |= {word for word in ("rhs_reversal", "f64[", "callback", "infeed", "outfeed") if word in program}
+    return found
+
+
+@pytest.mark.parametrize(("executor", "model"), [*((name, "small_cnn") for name in clients.EXECUTORS), ("map", "vgg7")])
+def test_a_round_compiles_to_canonical_convolutions_and_nothing_that_waits_for_python(executor, model):
+    run_round, arguments = round_and_arguments(executor, model)
+    program = run_round.lower(*arguments).compile().as_text()
+    assert CANONICAL in program
+    assert faults(program) == set()
+    assert "input_output_alias" in program  # the state is donated
+
+
+def test_a_users_own_vmap_compiles_to_canonical_convolutions():
+    layer, bits = QuantConv(8), Precision(*jnp.full((3, CLIENTS), 8))
+    x, w = jnp.zeros((CLIENTS, 2, 12, 12, 8)), jnp.zeros((CLIENTS, 3, 3, 8, 8))
+    loss = lambda w, x, bits: layer.apply({"params": {"kernel": w}}, x, bits).sum()  # noqa: E731
+    program = jax.jit(jax.vmap(jax.grad(loss, (0, 1)))).lower(w, x, bits).compile().as_text()
+    assert CANONICAL in program
+    assert faults(program) == set()
+
+
+def test_the_check_sees_what_a_plain_convolution_becomes():
+    names = ("NHWC", "HWIO", "NHWC")
+    loss = lambda w, x: lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=names).max()  # noqa: E731
+    x, w = jnp.zeros((CLIENTS, 2, 12, 12, 8)), jnp.zeros((CLIENTS, 3, 3, 8, 8))
+    plain = jax.grad(loss, (0, 1))
+    assert faults(jax.jit(jax.vmap(plain)).lower(w, x).compile().as_text())
+    assert faults(jax.jit(lambda *both: lax.map(lambda one: plain(*one), both)).lower(w, x).compile().as_text())
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+@pytest.mark.parametrize(("executor", "model"), [("vmap", "vgg7"), ("chunk", "small_cnn")])
+def test_a_round_lowers_to_bfloat16_products_for_an_accelerator(executor, model, platform):
+    run_round, arguments = round_and_arguments(executor, model)
+    program = export.export(run_round, platforms=[platform])(*arguments).mlir_module()
+    products = re.findall(r"stablehlo\.dot_general.*: \((.*)\) -> (\S+)", program)
+    assert products
+    for operands, result in products:
+        assert re.findall(r"x([a-z]+\d+)>", operands) == ["bf16", "bf16"]
+        assert re.findall(r"x([a-z]+\d+)>", result) == ["f32"]
+        assert operands.startswith(f"tensor<{2 if executor == 'chunk' else CLIENTS}x"), operands  # clients are batched
+    assert "stablehlo.convolution" not in program
+    assert "f64" not in program
+    assert "callback" not in program
