@@ -139,7 +139,7 @@ def _federated_data(config: Config, dataset: datasets.Dataset, root: jax.Array) 
         limit = MAX_EXAMPLES_TIMES_CODE // largest
         raise ConfigError(f"{total} training images; allowed: at most {limit}, so that the server's sum is exact")
     return federation.FederatedData(
-        images=Images(jnp.asarray(dataset.train_images), jnp.asarray(dataset.train_labels)),
+        images=Images(jax.tree.map(jnp.asarray, dataset.train_images), jnp.asarray(dataset.train_labels)),
         shards=Shard(jnp.asarray(parts.indices), jnp.asarray(parts.mask)),
         num_examples=jnp.asarray(parts.num_examples),
         demands=_demands(config),

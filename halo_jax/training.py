@@ -23,9 +23,9 @@ class Shard(NamedTuple):
 
 
 class Images(NamedTuple):
-    """Resident data: `images` uint8 `[D, H, W, C]`, `labels` int32 `[D]`."""
+    """Resident data: `images` uint8 `[D, H, W, C]` (or what makes them when indexed), `labels` int32 `[D]`."""
 
-    images: jax.Array
+    images: Any
     labels: jax.Array
 
 

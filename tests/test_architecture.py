@@ -65,6 +65,7 @@ ALSO = {
 MAPS = {
     "contraction": {"sequential_vmap"},  # a lifted contraction runs client by client
     "training": {"vmap"},  # over the epochs of one client
+    "datasets.generated": {"vmap"},  # over the images of a batch
 }
 
 

@@ -1,8 +1,10 @@
 """Data sets by name: each is one file with `load(data_dir="") -> Dataset`, and one line in `DATASETS`."""
 
+from typing import Any
+
 import numpy as np
 
-from halo_jax.datasets import digits, fashion_mnist, mnist, synthetic
+from halo_jax.datasets import digits, fashion_mnist, generated, mnist, synthetic
 from halo_jax.datasets.base import Dataset, DatasetError
 
 __all__ = ["DATASETS", "Dataset", "DatasetError", "load"]
@@ -10,6 +12,7 @@ __all__ = ["DATASETS", "Dataset", "DatasetError", "load"]
 DATASETS = {
     "digits": digits.load,
     "fashion_mnist": fashion_mnist.load,
+    "generated": generated.load,
     "mnist": mnist.load,
     "synthetic": synthetic.load,
 }
@@ -33,20 +36,20 @@ def load(name: str, data_dir: str = "", train_examples: int = 0, test_examples: 
     return Dataset(*train, *test, full.num_classes)
 
 
-def _take(
-    split: str, images: np.ndarray, labels: np.ndarray, num_classes: int, count: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _take(split: str, images: Any, labels: np.ndarray, num_classes: int, count: int) -> tuple[Any, np.ndarray]:
     """The first `count` of a fixed shuffle, or all as they are stored if `count` is 0."""
     _check(split, images, labels, num_classes)
     if not 0 <= count <= len(labels):
         raise DatasetError(f"{split}: {count} examples asked for; right: 0 to the {len(labels)} there are")
     if count == 0:
         return images, labels
+    if not isinstance(images, np.ndarray):
+        return images.first(count), labels[:count]
     first = np.random.default_rng(0).permutation(len(labels))[:count]
     return images[first], labels[first]
 
 
-def _check(split: str, images: np.ndarray, labels: np.ndarray, num_classes: int) -> None:
+def _check(split: str, images: Any, labels: np.ndarray, num_classes: int) -> None:
     if images.dtype != np.uint8 or images.ndim != 4 or 0 in images.shape:
         raise DatasetError(f"{split}: found images {images.dtype} {images.shape}; right: uint8 [D, H, W, C]")
     if labels.dtype != np.int32 or labels.shape != images.shape[:1]:

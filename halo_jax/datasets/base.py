@@ -1,6 +1,6 @@
-"""What a data set is: whole arrays of small images, resident in memory."""
+"""What a data set is: arrays of small images, resident in memory or made from their numbers."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,9 +9,11 @@ class Dataset(NamedTuple):
     """Images and labels of both splits.
 
     `train_images` uint8 `[D, H, W, C]`, `train_labels` int32 `[D]` in `[0, num_classes)`; the same for test.
+    `train_images` may also be a pytree that reads like such an array and makes images when it is indexed
+    (`generated.py`): then `first(count)` gives fewer of them.
     """
 
-    train_images: np.ndarray
+    train_images: Any
     train_labels: np.ndarray
     test_images: np.ndarray
     test_labels: np.ndarray

@@ -13,7 +13,9 @@ def _load(monkeypatch, dataset, **sizes):
 
 
 def test_unknown_name_lists_the_known():
-    with pytest.raises(ValueError, match="dataset 'nist' is unknown; known: digits, fashion_mnist, mnist, syn"):
+    with pytest.raises(
+        ValueError, match="dataset 'nist' is unknown; known: digits, fashion_mnist, generated, mnist"
+    ):
         datasets.load("nist")
 
 
