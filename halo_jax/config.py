@@ -151,7 +151,7 @@ FIELDS: dict[str, Field] = {
         lambda text: text == "" or _is_precision(text),
         "precision at which the server's model is tested (A8)",
     ),
-    "evaluation.batch_size": _int(500, 1, "test images per step"),
+    "evaluation.batch_size": _int(100, 1, "test images per step; devices share the steps"),
 }
 
 

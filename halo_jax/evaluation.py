@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax import lax
 
+from halo_jax.clients import lift
 from halo_jax.recipes.base import Recipe
 from halo_jax.training import Images, count_loss, normalise
 from halo_jax.types import Precision
@@ -29,8 +29,14 @@ def rank_of_label(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return jnp.sum((logits > own) | ((logits == own) & earlier), axis=1)
 
 
-def make_evaluate(module: nn.Module, recipe: Recipe, batch_size: int) -> Callable[[Any, Precision, Images], Scores]:
-    """Build the jitted `evaluate(model, precision, data) -> Scores`: a scan over batches, the last one masked."""
+def make_evaluate(
+    module: nn.Module, recipe: Recipe, batch_size: int, executor: str = "map"
+) -> Callable[[Any, Precision, Images], Scores]:
+    """Build the jitted `evaluate(model, precision, data) -> Scores`: batch by batch, the last one masked.
+
+    Under `shard` the devices share the batches as they share clients.
+    """
+    spread = "shard" if executor == "shard" else "map"
 
     @jax.jit
     def evaluate(model: Any, precision: Precision, data: Images) -> Scores:
@@ -40,15 +46,15 @@ def make_evaluate(module: nn.Module, recipe: Recipe, batch_size: int) -> Callabl
         params = recipe.decode(model)
         unused = jax.random.key(0)  # stochastic errors want a key, and there are no errors here
 
-        def step(_, positions):
+        def score(positions, params, precision, data):
             mask = positions < size
             images, labels = data.images[positions % size], data.labels[positions % size]
             logits: Any = module.apply({"params": params}, normalise(images), precision, rngs={"error": unused})
             rank = rank_of_label(logits, labels)
             right = lambda first: jnp.sum(mask & (rank < first))  # noqa: E731
-            return None, (right(1), right(5), count_loss(recipe.loss(logits, labels), mask))
+            return right(1), right(5), count_loss(recipe.loss(logits, labels), mask)
 
-        _, (top1, top5, losses) = lax.scan(step, None, order)
+        top1, top5, losses = lift(score, spread)((order,), (params, precision, data))
         return Scores(top1.sum(), top5.sum(), losses.sum() / size)
 
     return evaluate

@@ -51,7 +51,7 @@ ALSO = {
     "contraction": {"canonical", "batched", "grid_sums"},  # what users call, made of what runs
     "canonical": {"grid_sums"},  # the operands and exact sums of both platforms
     "batched": {"grid_sums"},
-    "evaluation": {"training"},  # one normalisation and one exact sum of losses for both
+    "evaluation": {"clients", "training"},  # devices share batches as clients; one normalisation, one sum of losses
     "progress": {"record"},  # it shows a row of rounds.csv
     "assemble": {"federation"},  # it fills in the federation's stages
     "page": {"report"},  # the page holds the report's table

@@ -13,9 +13,7 @@ def _load(monkeypatch, dataset, **sizes):
 
 
 def test_unknown_name_lists_the_known():
-    with pytest.raises(
-        ValueError, match="dataset 'nist' is unknown; known: digits, fashion_mnist, generated, mnist"
-    ):
+    with pytest.raises(ValueError, match="dataset 'nist' is unknown; known: digits, fashion_mnist, generated, mnist"):
         datasets.load("nist")
 
 
