@@ -149,9 +149,11 @@ def _pool_forward(x):
 def _pool_backward(residuals, error):
     winner, odd = residuals
     batch, height, width, channels = error.shape
-    corners = [jnp.where(winner == index, error, 0.0) for index in range(4)]
-    rows = [jnp.stack(corners[i : i + 2], axis=3) for i in (0, 2)]  # [B, Ho, Wo, 2, C]
-    full = jnp.stack(rows, axis=2).reshape(batch, 2 * height, 2 * width, channels)
+    windows = (batch, height, 2, width, 2, channels)
+    spread = lambda x: jax.lax.broadcast_in_dim(x, windows, (0, 1, 3, 5))  # noqa: E731
+    row, column = (jax.lax.broadcasted_iota(jnp.int8, windows, axis) for axis in (2, 4))
+    full = jnp.where(spread(winner) == 2 * row + column, spread(error), 0.0)
+    full = full.reshape(batch, 2 * height, 2 * width, channels)
     return (jnp.pad(full, ((0, 0), (0, odd.shape[0]), (0, odd.shape[1]), (0, 0))),)
 
 

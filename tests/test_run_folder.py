@@ -60,7 +60,7 @@ def test_tables_of_a_run_that_never_got_its_config_are_not_foreign(tmp_path):
 
 def test_another_config_is_refused_with_the_fields_that_differ(folder):
     other = schema.default()
-    other.rounds, other.executor = 7, "map"  # the executor changes no result
+    other.rounds, other.executor, other.chunk_size = 7, "map", 3  # the last two change no result
     with pytest.raises(schema.ConfigError, match=r"\(rounds=40 there, 7 here\)"), claim(folder, other, False):
         pass
     assert json.loads((folder / record.CONFIG).read_text())["rounds"] == 40
