@@ -98,7 +98,7 @@ def assemble(config: Config) -> Parts:
         module=module,
         stages=stages,
         data=data,
-        test=jax.device_put(Images(dataset.test_images, dataset.test_labels), placement(executor)),
+        test=jax.device_put(Images(dataset.test_images, jnp.asarray(dataset.test_labels)), placement(executor)),
         evaluate=make_evaluate(module, recipe, min(config.evaluation.batch_size, len(dataset.test_labels)), executor),
         model=init(stream(root, Stream.INIT)),
         learning_rates=learning_rates(config, recipe),
@@ -134,10 +134,13 @@ def _federated_data(config: Config, dataset: datasets.Dataset, root: jax.Array) 
         parts = partition(**config.partition, labels=dataset.train_labels, num_clients=config.num_clients, key=root)
     except ValueError as error:
         raise ConfigError(f"partition.name={config.partition.name!r}: {error}") from error
-    total, largest = int(parts.num_examples.sum()), 2 ** (config.recipe.gradient_bits - 1) - 1
+    cohort = config.cohort_size or config.num_clients
+    total, largest = int(np.sort(parts.num_examples)[-cohort:].sum()), 2 ** (config.recipe.gradient_bits - 1) - 1
     if total * largest > MAX_EXAMPLES_TIMES_CODE:
         limit = MAX_EXAMPLES_TIMES_CODE // largest
-        raise ConfigError(f"{total} training images; allowed: at most {limit}, so that the server's sum is exact")
+        raise ConfigError(
+            f"{total} training images in one cohort; allowed: at most {limit}, so that the server's sum is exact"
+        )
     return federation.FederatedData(
         images=Images(jax.tree.map(jnp.asarray, dataset.train_images), jnp.asarray(dataset.train_labels)),
         shards=Shard(jnp.asarray(parts.indices), jnp.asarray(parts.mask)),

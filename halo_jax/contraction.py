@@ -16,7 +16,7 @@ import jax
 from jax import lax
 from jax.custom_batching import sequential_vmap
 
-from halo_jax import batched, canonical
+from halo_jax import batched, canonical, native
 from halo_jax.grid_sums import Operand, Window
 from halo_jax.quantize import fit_errors, step_size
 from halo_jax.types import LayerShape, Precision
@@ -136,6 +136,7 @@ def _contract(name: str, a: Operand, b: Operand, **geometry: Any) -> jax.Array:
 
     Under `vmap`, also the user's own, the CPU's form runs client by client and the other is batched over clients.
     """
-    on_cpu = sequential_vmap(functools.partial(getattr(canonical, name), **geometry))
+    cpu = native if native.serves(a, b, **geometry) else canonical
+    on_cpu = sequential_vmap(functools.partial(getattr(cpu, name), **geometry))
     elsewhere = functools.partial(getattr(batched, name), **geometry)
     return lax.platform_dependent(a, b, cpu=on_cpu, default=elsewhere)

@@ -1,12 +1,11 @@
 """What JAX runs on: the platform, a device per CPU core, and the cache of compiled programs."""
 
-import hashlib
-import importlib.metadata
 import os
-import platform
 from pathlib import Path
 
 import jax
+
+from halo_jax.cache import cache_folder
 
 
 class DeviceError(ValueError):
@@ -47,18 +46,3 @@ def keep_compiled_programs(folder: str | Path | None = None) -> Path | None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     return folder
-
-
-def cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/halo_jax/` (else `~/.cache/halo_jax/`), one folder per jaxlib and kind of CPU.
-
-    Compiled code uses every instruction of its CPU, so machines that share a home must not share it.
-    """
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    try:
-        cpu = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
-    except (OSError, StopIteration):
-        cpu = platform.processor()
-    kind = hashlib.sha256(cpu.encode()).hexdigest()[:8]
-    jaxlib = importlib.metadata.version("jaxlib")
-    return Path(home) / "halo_jax" / f"jaxlib-{jaxlib}-{platform.machine()}-{kind}"

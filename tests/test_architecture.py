@@ -27,8 +27,8 @@ TABLES = {
 
 # The import table. A layer may import the layers named beside it; what else a module may import is in ALSO.
 LAYERS = {
-    0: {"types", "config"},
-    1: {"quantize", "contraction", "canonical", "batched", "grid_sums", "noise"}
+    0: {"types", "config", "cache"},
+    1: {"quantize", "contraction", "native", "canonical", "batched", "grid_sums", "noise"}
     | {f"{folder}.base" for folder in TABLES if folder != "figures"},
     2: {"layers"},  # and the files in the folders, which have a rule of their own
     3: {
@@ -48,9 +48,10 @@ LAYERS = {
     6: {"run", "results", "run_folder"},
 }
 ALSO = {
-    "contraction": {"canonical", "batched", "grid_sums"},  # what users call, made of what runs
+    "contraction": {"native", "canonical", "batched", "grid_sums"},  # what users call, made of what runs
     "canonical": {"grid_sums"},  # the operands and exact sums of both platforms
     "batched": {"grid_sums"},
+    "native": {"grid_sums"},
     "evaluation": {"clients", "training"},  # devices share batches as clients; one normalisation, one sum of losses
     "progress": {"record"},  # it shows a row of rounds.csv
     "assemble": {"federation"},  # it fills in the federation's stages

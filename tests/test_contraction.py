@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+from halo_jax import native
 from halo_jax.contraction import conv, dense, record_shapes
 from halo_jax.grid_sums import FLOAT32_TERMS, INT32_TERMS, Window
 from halo_jax.types import LayerShape, Precision
@@ -32,6 +33,19 @@ GEOMETRIES = {
     "pointwise": ((2, 5, 4, 7), (1, 1), 5, Window()),
     "padding beyond the kernel": ((2, 4, 5, 5), (1, 1), 3, Window(padding=((1, 1), (2, 1)))),
 }
+
+
+@pytest.fixture(autouse=True, scope="module", params=["native", "xla"])
+def kernels(request):
+    """Every test of this file runs with the compiled kernels and with XLA's forms."""
+    if request.param == "native" and native.why_not():
+        pytest.skip(native.why_not())
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "xla":
+            patch.setattr(native, "why_not", lambda: "these tests ask for XLA's forms")
+        jax.clear_caches()
+        yield request.param
+    jax.clear_caches()
 
 
 def bits_of(bits):
@@ -214,7 +228,7 @@ def groups(lowered):
 def test_clients_never_become_groups_of_a_convolution():
     clients = three_clients((1, 9, 9, 5), 5)
     ours = jax.jit(jax.vmap(lambda *client: conv_and_gradients(*client, SAME)))
-    assert groups(ours.lower(*clients)) == {1}
+    assert groups(ours.lower(*clients)) <= {1}
     plain = lambda x, w: lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))  # noqa: E731
     assert groups(jax.jit(jax.vmap(plain)).lower(*clients[:2])) == {1, 3}  # what the rule avoids
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 from jax import export, lax
 
-from halo_jax import clients
+from halo_jax import clients, native
 from halo_jax.assemble import Parts, assemble
 from halo_jax.config import default
 from halo_jax.federation import init_state, make_run_round
@@ -16,7 +16,23 @@ from halo_jax.layers import QuantConv
 from halo_jax.types import Precision
 
 CLIENTS = 3
+KERNELS = ("native", "xla")
 CANONICAL = "b01f_01io->b01f"
+
+
+@pytest.fixture
+def use(monkeypatch):
+    """`use(kernels)` compiles with the kernels of `native`, or with XLA's own."""
+
+    def use(kernels: str) -> None:
+        if kernels == "native" and native.why_not():
+            pytest.skip(native.why_not())
+        if kernels == "xla":
+            monkeypatch.setattr(native, "why_not", lambda: "these tests ask for XLA's forms")
+        jax.clear_caches()
+
+    yield use
+    jax.clear_caches()
 
 
 @functools.cache
@@ -29,7 +45,6 @@ def parts(model: str) -> Parts:
     return assemble(config)
 
 
-@functools.cache
 def round_and_arguments(executor: str, model: str):
     """`run_round` with its key as plain numbers, which an exported program needs, and one call's arguments."""
     run_round = make_run_round(parts(model).stages, parts(model).recipe, CLIENTS, executor, chunk_size=2)
@@ -53,20 +68,24 @@ def faults(program: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("executor", "model"), [*((name, "small_cnn") for name in clients.EXECUTORS), ("map", "vgg7")])
-def test_a_round_compiles_to_canonical_convolutions_and_nothing_that_waits_for_python(executor, model):
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_a_round_compiles_to_fast_convolutions_and_nothing_that_waits_for_python(use, kernels, executor, model):
+    use(kernels)
     run_round, arguments = round_and_arguments(executor, model)
     program = run_round.lower(*arguments).compile().as_text()
-    assert CANONICAL in program
+    assert (CANONICAL in program, "halo_correlate" in program) == (kernels == "xla", kernels == "native")
     assert faults(program) == set()
     assert "input_output_alias" in program  # the state is donated
 
 
-def test_a_users_own_vmap_compiles_to_canonical_convolutions():
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_a_users_own_vmap_compiles_to_fast_convolutions(use, kernels):
+    use(kernels)
     layer, bits = QuantConv(8), Precision(*jnp.full((3, CLIENTS), 8))
     x, w = jnp.zeros((CLIENTS, 2, 12, 12, 8)), jnp.zeros((CLIENTS, 3, 3, 8, 8))
     loss = lambda w, x, bits: layer.apply({"params": {"kernel": w}}, x, bits).sum()  # noqa: E731
     program = jax.jit(jax.vmap(jax.grad(loss, (0, 1)))).lower(w, x, bits).compile().as_text()
-    assert CANONICAL in program
+    assert (CANONICAL in program, "halo_correlate" in program) == (kernels == "xla", kernels == "native")
     assert faults(program) == set()
 
 

@@ -1,0 +1,108 @@
+"""The compiled kernels: the bits of XLA's forms on every shape, and a clear reason where they can't run."""
+
+import functools
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from halo_jax import canonical, native
+from halo_jax.grid_sums import Operand, Window
+
+ROOT = Path(__file__).parents[1]
+SAME = Window(padding=((1, 1), (1, 1)))
+pytestmark = pytest.mark.skipif(native.why_not() not in ("", "HALO_JAX_KERNELS=xla"), reason=native.why_not())
+
+# images [B, H, W, Cin], kernel, Cout, window. Winograd's algorithm serves width 3 up to 5,547 products.
+GEOMETRIES = {
+    "first layer": ((3, 28, 28, 1), (3, 3), 16, SAME),
+    "first layer in colour": ((2, 32, 32, 3), (3, 3), 16, SAME),
+    "second layer": ((3, 28, 28, 16), (3, 3), 16, SAME),
+    "middle": ((5, 14, 14, 16), (3, 3), 32, SAME),
+    "last": ((4, 7, 7, 64), (3, 3), 64, SAME),
+    "map of two": ((4, 2, 2, 32), (3, 3), 32, SAME),
+    "map of one": ((4, 1, 1, 6), (3, 3), 5, SAME),
+    "at the limit of Winograd": ((1, 3, 8, 616), (3, 3), 4, SAME),
+    "beyond the limit of Winograd": ((1, 3, 8, 618), (3, 3), 4, SAME),
+    "odd channels": ((2, 9, 11, 7), (3, 3), 5, SAME),
+    "other kernels": ((2, 9, 10, 4), (5, 2), 6, Window(padding=((2, 1), (0, 1)))),
+    "one row": ((2, 1, 40, 8), (1, 3), 8, Window(padding=((0, 0), (1, 1)))),
+    "valid": ((2, 9, 8, 6), (3, 3), 20, Window()),
+    "cropping": ((2, 9, 8, 6), (3, 3), 5, Window(padding=((-1, 0), (1, -2)))),
+    "one image": ((1, 12, 12, 16), (3, 3), 17, SAME),
+    "many images": ((33, 12, 12, 8), (3, 3), 8, SAME),
+}
+
+
+def operand(rng, shape, unit, low):
+    return Operand(jnp.asarray(rng.integers(low, 128, shape) * unit, jnp.float32), jnp.float32(unit))
+
+
+def same_bits(name, a, b, **geometry):
+    ours, theirs = (jax.jit(functools.partial(getattr(form, name), exact=True, **geometry)) for form in FORMS)
+    found = np.asarray(ours(a, b))
+    np.testing.assert_array_equal(found, theirs(a, b))
+    return found
+
+
+FORMS = (native, canonical)
+
+
+@pytest.mark.parametrize("low", [-127, 120], ids=["any", "saturated"])
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_convolutions_have_the_bits_of_xla(name, low):
+    shape, kernel, c_out, window = GEOMETRIES[name]
+    rng = np.random.default_rng(0)
+    x, w = operand(rng, shape, 2.0**-7, low), operand(rng, (*kernel, shape[3], c_out), 2.0**-5, low)
+    y = same_bits("correlate", x, w, window=window)
+    error = operand(rng, y.shape, 2.0**-20, low)
+    same_bits("input_gradient", error, w, window=window, in_hw=shape[1:3])
+    same_bits("weight_gradient", x, error, window=window, kernel=kernel)
+
+
+@pytest.mark.parametrize(("rows", "terms", "columns"), [(20, 576, 32), (1, 1, 1), (3, 2081, 1100), (1050, 7, 3)])
+def test_dense_products_have_the_bits_of_xla(rows, terms, columns):
+    rng = np.random.default_rng(1)
+    same_bits("dot", operand(rng, (rows, terms), 2.0**-7, -127), operand(rng, (terms, columns), 2.0**-6, -127))
+
+
+def test_threads_do_not_disturb_each_other():
+    rng = np.random.default_rng(2)
+    x, w = operand(rng, (4, 12, 12, 8), 2.0**-7, -127), operand(rng, (3, 3, 8, 24), 2.0**-7, -127)
+    one = jax.jit(functools.partial(native.correlate, window=SAME, exact=True))
+    inputs = [x._replace(values=jnp.roll(x.values, turn, 1)) for turn in range(12)]
+    expected = [np.asarray(one(x, w)) for x in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(10):
+            for found, right in zip(pool.map(lambda x: np.asarray(one(x, w)), inputs), expected, strict=True):
+                np.testing.assert_array_equal(found, right)
+
+
+def why_not(**environment: str) -> str:
+    command = [sys.executable, "-c", "from halo_jax import native; print(native.why_not())"]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_where_kernels_cannot_be_built_xla_serves_and_the_reason_is_one_line(tmp_path):
+    empty = {"XDG_CACHE_HOME": str(tmp_path)}
+    assert why_not(HALO_JAX_KERNELS="xla") == "HALO_JAX_KERNELS=xla"
+    assert why_not(CXX="no-such-compiler", **empty) == "no C++ compiler; install g++ or set CXX"
+    assert why_not(CXX="false", **empty).endswith("false failed:")
+    assert list(tmp_path.rglob("*.so")) == []
+
+
+@pytest.mark.skipif(os.environ.get("HALO_JAX_KERNELS") == "xla", reason="kernels are not wanted")
+@pytest.mark.parametrize("place", ["/proc/nowhere", "cache"])
+def test_kernels_are_kept_or_built_for_one_process(tmp_path, place):
+    assert why_not(XDG_CACHE_HOME=str(tmp_path / place)) == ""
+    assert len(list(tmp_path.rglob("native-*.so"))) == (place == "cache")
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith("tmp")]
