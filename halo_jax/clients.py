@@ -52,8 +52,10 @@ def _shard(one_client: OneClient, chunk_size: int = CHUNK_SIZE) -> Lifted:
             out_specs=_CLIENTS,
             check_vma=False,
         )
-        each = -(-clients // devices)
-        return take(spread(take(stacked, _padded(clients, each * devices)), shared), jnp.arange(clients))
+        size = -(-clients // devices) * devices
+        if size == clients:
+            return spread(stacked, shared)
+        return jax.tree.map(lambda leaf: leaf[:clients], spread(take(stacked, _padded(clients, size)), shared))
 
     return lifted
 

@@ -117,7 +117,11 @@ FIELDS: dict[str, Field] = {
         "stochastic", ("stochastic", "nearest", "none"), "server rounding to 8 bits; none keeps float32 (A7)"
     ),
     "recipe.momentum": _float(0.9, 0, 0.999, "momentum of the float32 recipe"),
-    "exact": _any(True, "true or false", "sums of products exact for any input, whatever the order"),
+    "exact": _any(
+        True,
+        "true or false",
+        "sums of products exact for any input; false allows plain float32 sums where they are faster",
+    ),
     # --- clients
     "num_clients": _int(20, 1, "registered clients N"),
     "cohort_size": _int(0, 0, "clients drawn each round; 0: all (A13)"),

@@ -50,7 +50,7 @@ def conv(x: jax.Array, w: jax.Array, precision: Precision | None, window: Window
       precision: traced bits, at most 8 each; the errors of the backward pass are fitted to `precision.errors` bits.
         None: plain float32 operands, errors and sums.
       window: static geometry.
-      exact: exact sums for any operands; False adds in plain float32.
+      exact: exact sums for any operands; False may add in plain float32, where that is faster.
 
     Returns:
       `[B, Ho, Wo, Cout]`, float32.

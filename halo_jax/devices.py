@@ -17,7 +17,7 @@ def choose_devices(platform: str | None, cohort_size: int) -> None:
 
     Has an effect only before JAX's first computation. Raises DeviceError if the platform is not there.
     """
-    jax.config.update("jax_num_cpu_devices", min(os.cpu_count() or 1, cohort_size))
+    jax.config.update("jax_num_cpu_devices", min(_cores(), cohort_size))
     try:
         if platform:
             jax.config.update("jax_platforms", platform)
@@ -25,6 +25,11 @@ def choose_devices(platform: str | None, cohort_size: int) -> None:
     except Exception as error:
         reason = str(error) or type(error).__name__
         raise DeviceError(f"platform {platform!r} is not available here: {reason}") from error
+
+
+def _cores() -> int:
+    """The cores that this process may use, which a scheduler or `taskset` may have cut down."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def keep_compiled_programs(folder: str | Path | None = None) -> Path | None:

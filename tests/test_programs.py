@@ -36,11 +36,11 @@ def use(monkeypatch):
 
 
 @functools.cache
-def parts(model: str) -> Parts:
+def parts(model: str, clients: int = CLIENTS + 1) -> Parts:
     config = default()
     config.model, config.width, config.batch_size = model, {"vgg7": 1 / 16, "small_cnn": 1 / 4}[model], 16
     config.dataset, config.train_examples = "synthetic", 48
-    config.num_clients, config.cohort_size = CLIENTS + 1, CLIENTS
+    config.num_clients, config.cohort_size = clients, CLIENTS
     config.demand.energy_clients = config.demand.latency_clients = config.demand.area_clients = 1
     return assemble(config)
 
@@ -76,6 +76,18 @@ def test_a_round_compiles_to_fast_convolutions_and_nothing_that_waits_for_python
     assert (CANONICAL in program, "halo_correlate" in program) == (kernels == "xla", kernels == "native")
     assert faults(program) == set()
     assert "input_output_alias" in program  # the state is donated
+
+
+def test_a_further_client_takes_the_memory_of_its_master_and_little_more():
+    def temporary_bytes(clients: int) -> int:
+        one = parts("small_cnn", clients)
+        run_round = make_run_round(one.stages, one.recipe, clients, "map")
+        state = init_state(one.model, Precision(8, 8, 8), clients, one.stages)
+        lowered = run_round.lower(state, one.data, jax.random.key(0), jnp.float32(1))
+        return lowered.compile().memory_analysis().temp_size_in_bytes
+
+    master = sum(leaf.nbytes for leaf in jax.tree.leaves(parts("small_cnn").model))
+    assert (temporary_bytes(48) - temporary_bytes(8)) / 40 < 1.25 * master
 
 
 @pytest.mark.parametrize("kernels", KERNELS)

@@ -30,11 +30,11 @@ _PLAIN = Window()
 _MOST_DENSE_WEIGHTS = 2**18  # above, XLA's dense products are faster for small batches
 
 
-def serves(a: Operand, b: Operand, *, window: Window = _PLAIN, exact: bool, **_: object) -> bool:
+def serves(a: Operand, b: Operand, *, window: Window = _PLAIN, **_: object) -> bool:
     """Whether a contraction of `canonical.py` with these arguments is one for the kernels here."""
     plain = window.strides == window.dilation == (1, 1)
     large = b.values.ndim == 2 and max(a.values.size, b.values.size) > _MOST_DENSE_WEIGHTS
-    return exact and plain and not large and a.unit is not None and b.unit is not None and why_not() == ""
+    return plain and not large and a.unit is not None and b.unit is not None and why_not() == ""
 
 
 @functools.cache
