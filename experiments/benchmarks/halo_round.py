@@ -1,0 +1,106 @@
+"""Worker: federated rounds by halo_jax, assembled from a config as an experiment is."""
+
+import functools
+import json
+import sys
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from timing import serve
+from two_convolutions import TwoConvolutions
+
+from halo_jax import config as schema
+from halo_jax import datasets, devices, federation, models
+from halo_jax.assemble import Parts, assemble
+from halo_jax.clients import placement
+from halo_jax.datasets import Dataset
+from halo_jax.training import Shard
+from halo_jax.types import Precision
+
+
+def sizes(case: dict) -> np.ndarray:
+    """How many images each client holds: `examples`, in turns where there are more `clients`."""
+    return np.resize(np.array(case["examples"], np.int32), case.get("clients", len(case["examples"])))
+
+
+def random_images(case: dict, data_dir: str = "") -> Dataset:
+    """Uniform pixels of the case's shape; what is learnt does not matter here, and making them takes no memory."""
+    rng = np.random.default_rng(0)
+    total, image, classes = int(sizes(case).sum()), tuple(case["image"]), case["classes"]
+    train = rng.integers(0, 256, (total, *image), np.uint8), rng.integers(0, classes, total, np.int32)
+    return Dataset(*train, train[0][:8], train[1][:8], classes)
+
+
+def experiment(case: dict) -> schema.Config:
+    """The config of a case; its `config` holds fields to set, and a third of the clients want low energy, and so on."""
+    config = schema.default()
+    clients = len(sizes(case))
+    config.dataset, config.model, config.width = "random", case["model"], case["width"]
+    config.num_clients, config.batch_size, config.rounds = clients, case["batch"], 1_000_000
+    for constraint in ("energy", "latency", "area"):
+        config.demand[f"{constraint}_clients"] = clients // 3
+    with config.unlocked():
+        config.update_from_flattened_dict(case["config"])
+    schema.validate(config)
+    return config
+
+
+def deal(case: dict, parts: Parts) -> federation.FederatedData:
+    """Clients hold the images that the case says, where these are not the equal shares that they were dealt already."""
+    counts = sizes(case)
+    if np.ptp(counts) == 0:
+        return parts.data
+    mask = np.arange(counts.max()) < counts[:, None]
+    indices = np.zeros(mask.shape, np.int32)
+    indices[mask] = np.arange(counts.sum())
+    shards = Shard(jnp.asarray(indices), jnp.asarray(mask))
+    dealt = parts.data._replace(shards=shards, num_examples=jnp.asarray(counts))
+    return jax.device_put(dealt, placement(parts.executor))
+
+
+def prepare(case: dict):
+    """Assemble the experiment and compile its round ahead of time; each run is a round that goes on from the last."""
+    started = time.perf_counter()
+    datasets.DATASETS["random"] = functools.partial(random_images, case)
+    models.MODELS["two_convolutions"] = lambda num_classes, **fields: TwoConvolutions(num_classes, **fields)
+    config = experiment(case)
+    cohort = config.cohort_size or config.num_clients
+    devices.choose_devices(None, cohort)
+    parts = assemble(config)
+    data = deal(case, parts)
+    start = Precision.parse(config.selector.start)
+    state = federation.init_state(parts.model, start, config.num_clients, parts.stages, parts.executor)
+    run_round: Any = federation.make_run_round(parts.stages, parts.recipe, cohort, parts.executor, config.chunk_size)
+    others = (data, jax.random.key(config.seed), jnp.float32(parts.learning_rates[0]))
+    assembled = time.perf_counter()
+    lowered = run_round.lower(state, *others)
+    traced = time.perf_counter()
+    compiled_round = lowered.compile()
+    compiled = time.perf_counter()
+    memory = compiled_round.memory_analysis()
+    facts = {
+        "executor": parts.executor,
+        "devices": jax.device_count(),
+        "backend": jax.default_backend(),
+        "jax": jax.__version__,
+        "assemble_seconds": assembled - started,
+        "trace_seconds": traced - assembled,
+        "compile_seconds": compiled - traced,
+        "temp_mb": getattr(memory, "temp_size_in_bytes", 0) / 2**20,
+        "argument_mb": getattr(memory, "argument_size_in_bytes", 0) / 2**20,
+        "samples": int(np.sort(np.asarray(data.num_examples))[-cohort:].sum()),
+    }
+
+    def run() -> None:
+        nonlocal state
+        state, results = compiled_round(state, *others)
+        jax.block_until_ready((state, results))
+
+    return facts, run
+
+
+if __name__ == "__main__":
+    serve(lambda: prepare(json.loads(sys.argv[1])))
