@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 import halo_jax
+from halo_jax import native
 from halo_jax.assemble import Parts
 from halo_jax.config import Config
 from halo_jax.evaluation import Scores
@@ -90,6 +91,7 @@ def summary(arm: str, config: Config, run: Run, model: Any, parts: Parts) -> dic
         "test_loss": rounds["test_loss"][-1],
         "model_sha256": model_sha256(model),
         "executor": parts.executor,
+        "kernels": native.in_use(),
         "versions": _versions(),
         "device": jax.devices()[0].device_kind,
         "wall_seconds": float(rounds["seconds"].sum()),

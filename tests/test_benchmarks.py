@@ -94,7 +94,7 @@ def test_the_file_holds_samples_machine_and_a_command_without_folders(stub, tmp_
     measured = suite.measure([suite.Group("one", [stub("a"), stub("b")]), suite.Group("two", [stub("c")])], options)
     suite.finish("step", options, measured, {"b / a": suite.ratio(measured[0], "b", "a")})
     record = json.loads(out.read_text())
-    assert record["command"] == "python experiments/benchmarks/step.py --only=one --repeats=2 --torch=PYTHON"
+    assert record["command"] == 'python experiments/benchmarks/step.py --only="one" --repeats=2 --torch=PYTHON'
     assert [group["name"] for group in record["groups"]] == ["one"]
     assert len(record["groups"][0]["workers"][1]["samples"]) == 2
     assert {"cpu", "cores", "flags"} <= record["machine"].keys()

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import sys
 import time
 from typing import Any
@@ -63,6 +64,8 @@ def deal(case: dict, parts: Parts) -> federation.FederatedData:
 
 def prepare(case: dict):
     """Assemble the experiment and compile its round ahead of time; each run is a round that goes on from the last."""
+    if "cores" in case:
+        os.sched_setaffinity(0, range(case["cores"]))
     started = time.perf_counter()
     datasets.DATASETS["random"] = functools.partial(random_images, case)
     models.MODELS["two_convolutions"] = lambda num_classes, **fields: TwoConvolutions(num_classes, **fields)

@@ -1,6 +1,7 @@
 """Worker: one local step of every client by halo_jax, on one of its executors."""
 
 import json
+import os
 import sys
 import time
 
@@ -13,6 +14,8 @@ from halo_jax import clients, devices
 
 def prepare(case: dict):
     """Compile the step of all clients ahead of time; the facts say how long that took and what it needs."""
+    if "cores" in case:
+        os.sched_setaffinity(0, range(case["cores"]))
     if case["executor"] in ("auto", "shard"):
         devices.choose_devices(None, case["clients"])
     executor, _ = clients.resolve_executor(case["executor"], jax.default_backend(), jax.device_count(), case["clients"])

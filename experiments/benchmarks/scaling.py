@@ -2,7 +2,8 @@
 
 python experiments/benchmarks/scaling.py [--quick] [--only=TEXT] [--repeats=N] [--out=FILE.json]
 
-VGG7 at width 1/8, 32x32x3, batch 32, one local step, quantised. `compile` starts fresh processes: cold, then with the
+VGG7 at width 1/8, 32x32x3, batch 32, one local step, quantised. Central training is one client with a batch of 640,
+which runs on one core; `one core` gives both sides no more. `compile` starts fresh processes: cold, then with the
 persistent cache that the cold one filled.
 """
 
@@ -16,6 +17,7 @@ from suite import Group
 CLIENTS = (1, 4, 20, 100, 1000)
 COMPILED = (2, 100)
 CASE = {"batch": 32, "image": [32, 32, 3], "classes": 10, "model": "vgg7", "width": 0.125, "config": {}}
+AGAINST = "federated against central"
 FEDERATED, CENTRAL = "20 clients x batch 32", "central, batch 640"
 
 
@@ -37,9 +39,15 @@ def groups(options) -> list[Group]:
     central = {**step, "clients": 1, "batch": 640, "executor": "auto", "recipe": "wage", "exact": True}
     return [
         Group("clients", [_round(str(count), count) for count in CLIENTS]),
-        Group(
-            "federated against central",
-            [_round(FEDERATED, 20), suite.ours(CENTRAL, "halo_step.py", {**central, "precisions": [[8, 8, 8]]})],
+        *(
+            Group(
+                name,
+                [
+                    _round(FEDERATED, 20, **cores),
+                    suite.ours(CENTRAL, "halo_step.py", {**central, **cores, "precisions": [[8, 8, 8]]}),
+                ],
+            )
+            for name, cores in ((AGAINST, {}), (f"{AGAINST}, one core", {"cores": 1}))
         ),
         Group("registered clients, cohort of 100", [_registered(count) for count in (100, 100_000)]),
     ]
@@ -85,8 +93,9 @@ def ratios(measured: list[dict], compiled: list[dict]) -> dict[str, float]:
     """What stays the same and what grows."""
     named = {group["name"]: group for group in measured}
     found = {}
-    if group := named.get("federated against central"):
-        found["samples/s of 20 x 32 federated / 640 central"] = suite.ratio(group, CENTRAL, FEDERATED)
+    for name in (AGAINST, f"{AGAINST}, one core"):
+        if group := named.get(name):
+            found[f"samples/s, {name}"] = suite.ratio(group, CENTRAL, FEDERATED)
     if group := named.get("registered clients, cohort of 100"):
         found["round with 100,000 registered / with 100"] = suite.ratio(group, "100000 registered", "100 registered")
     if group := named.get("clients"):

@@ -39,6 +39,9 @@ def parser(description: str | None, peers: tuple[str, ...] = (), repeats: int = 
     options.add_argument("--out", type=Path, help="the JSON file; default: results/NAME.json beside the benchmark")
     options.add_argument("--repeats", type=int, help=f"runs of each case; default {repeats}, with --quick 2")
     options.add_argument("--only", default="", metavar="TEXT", help="only groups with this text in their name")
+    options.add_argument(
+        "--skip", default="", metavar="TEXT,...", help="leave out cases with one of these in their name"
+    )
     for peer in peers:
         options.add_argument(f"--{peer}", default="", metavar="PYTHON", help=_install(peer))
     options.set_defaults(full_repeats=repeats)
@@ -67,11 +70,12 @@ def peer(name: str, which: str, options: argparse.Namespace, script: str, case: 
 
 def measure(groups: list[Group], options: argparse.Namespace) -> list[dict]:
     """Run one group after the other, so that only one group's workers are in memory."""
-    measured = []
+    measured, unwanted = [], [text for text in options.skip.split(",") if text]
     for group in groups:
         if options.only in group.name:
-            say(f"{group.name}: {len(group.workers)} cases")
-            measured.append({"name": group.name, "workers": timing.measure(group.workers, repeats(options), say)})
+            workers = [worker for worker in group.workers if not any(text in worker.name for text in unwanted)]
+            say(f"{group.name}: {len(workers)} cases")
+            measured.append({"name": group.name, "workers": timing.measure(workers, repeats(options), say)})
     return measured
 
 
@@ -121,7 +125,8 @@ def finish(name: str, options: argparse.Namespace, groups: list[dict], ratios: d
 
 def _command(name: str, options: argparse.Namespace) -> str:
     """The command as another machine would give it: without anybody's folders."""
-    given = ["--quick"] * options.quick + [f"--only={options.only}"] * bool(options.only)
+    given = ["--quick"] * options.quick
+    given += [f'--{field}="{value}"' for field in ("only", "skip") if (value := getattr(options, field))]
     given += [f"--repeats={options.repeats}"] * bool(options.repeats)
     peers = [which for which in ("torch", "fedjax", "flower", "pfl") if getattr(options, which, "")]
     return " ".join([f"python experiments/benchmarks/{name}.py", *given, *(f"--{which}=PYTHON" for which in peers)])
