@@ -6,10 +6,12 @@ A CPU multiplies and adds 16-bit whole numbers at twice the rate of float32, and
 XLA's forms run; `HALO_JAX_KERNELS=xla` asks for them. NaN is not carried: values on a grid are never NaN.
 """
 
+import contextlib
 import ctypes
 import functools
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -44,13 +46,13 @@ def why_not() -> str:
         return "HALO_JAX_KERNELS=xla"
     if jax.default_backend() != "cpu":
         return "no CPU backend"
-    compiler = shutil.which(os.environ.get("CXX", "c++"))
-    if compiler is None:
+    compiler = shlex.split(os.environ.get("CXX", "c++"))
+    if not compiler or shutil.which(compiler[0]) is None:
         return "no C++ compiler; install g++ or set CXX"
     try:
         library = _load(compiler)
     except subprocess.CalledProcessError as error:
-        return f"{compiler} failed: {error.stderr.decode(errors='replace').partition(chr(10))[0]}"
+        return f"{shlex.join(compiler)} failed: {error.stderr.decode(errors='replace').partition(chr(10))[0]}"
     except OSError as error:
         return f"kernels cannot be built: {error}"
     if not library.supported():
@@ -67,13 +69,13 @@ def in_use() -> str:
     return f"xla: {why_not()}" if why_not() else "native"
 
 
-def _load(compiler: str) -> ctypes.CDLL:
+def _load(compiler: list[str]) -> ctypes.CDLL:
     """The compiled library: from the cache folder, or built there; for this process alone if that can't be written."""
-    version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
+    version = subprocess.run([*compiler, "--version"], capture_output=True, check=True).stdout
     sources = b"".join((_FOLDER / name).read_bytes() for name in _SOURCES)
     recipe = sources + version + jax.__version__.encode() + repr(_FLAGS).encode()
     kept = cache_folder() / f"native-{hashlib.sha256(recipe).hexdigest()[:16]}.so"
-    if kept.exists():
+    with contextlib.suppress(OSError):  # not there, or damaged
         return ctypes.CDLL(str(kept))
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +84,7 @@ def _load(compiler: str) -> ctypes.CDLL:
         folder = tempfile.TemporaryDirectory()
     with folder as name:
         built = Path(name) / kept.name
-        command = [compiler, *_FLAGS, f"-I{jax.ffi.include_dir()}", str(_FOLDER / _SOURCES[0]), "-o", str(built)]
+        command = [*compiler, *_FLAGS, f"-I{jax.ffi.include_dir()}", str(_FOLDER / _SOURCES[0]), "-o", str(built)]
         subprocess.run(command, capture_output=True, check=True)
         library = ctypes.CDLL(str(built))
         if built.parent.parent == kept.parent:
