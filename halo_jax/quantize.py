@@ -11,12 +11,15 @@ Source: Wu et al., "Training and Inference with Integers in Deep Neural Networks
 """
 
 import dataclasses
+import functools
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+
+from halo_jax import native
 
 _MANTISSA = 0x7FFFFF
 _EXPONENT = 0x7F800000
@@ -84,7 +87,12 @@ def host_shift(x: float) -> float:
 
 def uniform_16(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """Uniform numbers in [0, 1) in steps of 2^-16, float32: 16 random bits a draw."""
-    return jax.random.bits(key, shape, jnp.uint16).astype(jnp.float32) * 2.0**-16
+
+    def by_jax(key: jax.Array) -> jax.Array:
+        return jax.random.bits(key, shape, jnp.uint16).astype(jnp.float32) * 2.0**-16
+
+    on_cpu = functools.partial(native.uniform_16, shape=shape) if native.draws_alike(key) else by_jax
+    return lax.platform_dependent(key, cpu=on_cpu, default=by_jax)
 
 
 def uniform_like(key: jax.Array, tree: Any) -> Any:

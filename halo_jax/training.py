@@ -97,6 +97,11 @@ def make_local_train(module: nn.Module, recipe: Recipe, batch_size: int, local_e
         order = batch_order(shard, batch_size, local_epochs, stream(key, Stream.SHUFFLE))
 
         def step(carry, batch):
+            """Train on one batch; one of padding only changes nothing, and costs nothing unless clients are vmapped."""
+            nothing = (jnp.float32(0), jnp.int32(0))
+            return lax.cond(batch[2].any(), train, lambda carry, batch: (carry, nothing), carry, batch)
+
+        def train(carry, batch):
             params, state = carry
             number, indices, mask = batch
             images, labels = data.images[indices], data.labels[indices]
@@ -111,10 +116,7 @@ def make_local_train(module: nn.Module, recipe: Recipe, batch_size: int, local_e
                 precision=precision,
                 examples=mask.sum().astype(jnp.float32),
             )
-            new = (optax.apply_updates(params, updates), new_state)
-            # A batch of padding only must change nothing, whatever the optimizer's momentum.
-            kept = jax.tree.map(lambda old, fresh: jnp.where(mask.any(), fresh, old), (params, state), new)
-            return kept, (loss, mask.sum())
+            return (optax.apply_updates(params, updates), new_state), (loss, mask.sum())
 
         numbers = jnp.cumsum(order[1].any(axis=1)) - 1  # batches of padding only don't count
         (params, _), (losses, counts) = lax.scan(step, (params, recipe.optimizer.init(params)), (numbers, *order))

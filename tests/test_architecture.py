@@ -52,6 +52,7 @@ ALSO = {
     "canonical": {"grid_sums"},  # the operands and exact sums of both platforms
     "batched": {"grid_sums"},
     "native": {"grid_sums"},
+    "quantize": {"native"},  # random draws
     "evaluation": {"clients", "training"},  # devices share batches as clients; one normalisation, one sum of losses
     "progress": {"record"},  # it shows a row of rounds.csv
     "assemble": {"federation"},  # it fills in the federation's stages

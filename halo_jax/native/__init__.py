@@ -1,4 +1,4 @@
-"""The contractions of a layer on a CPU in int16: C++ beside this file, compiled once on the user's machine.
+"""The contractions of a layer on a CPU in int16, and random draws: C++ compiled once on the user's machine.
 
 A CPU multiplies and adds 16-bit whole numbers at twice the rate of float32, and all our operands are whole numbers of
 8 bits, for which Winograd's algorithm is exact too: together two to three times as fast as XLA's float32 forms
@@ -25,9 +25,9 @@ from halo_jax.cache import cache_folder
 from halo_jax.grid_sums import Operand, Window, back_window
 
 _FOLDER = Path(__file__).parent
-_SOURCES = ("contraction.cc", "multiply.h", "winograd.h", "image.h", "codes.h")
+_SOURCES = ("contraction.cc", "threefry.cc", "multiply.h", "winograd.h", "image.h", "codes.h")
 _FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC")
-_HANDLERS = ("correlate", "weight_gradient")
+_HANDLERS = ("correlate", "weight_gradient", "uniform16")
 _PLAIN = Window()
 _MOST_DENSE_WEIGHTS = 2**18  # above, XLA's dense products are faster for small batches
 
@@ -84,7 +84,8 @@ def _load(compiler: list[str]) -> ctypes.CDLL:
         folder = tempfile.TemporaryDirectory()
     with folder as name:
         built = Path(name) / kept.name
-        command = [*compiler, *_FLAGS, f"-I{jax.ffi.include_dir()}", str(_FOLDER / _SOURCES[0]), "-o", str(built)]
+        units = [str(_FOLDER / name) for name in _SOURCES if name.endswith(".cc")]
+        command = [*compiler, *_FLAGS, f"-I{jax.ffi.include_dir()}", *units, "-o", str(built)]
         subprocess.run(command, capture_output=True, check=True)
         library = ctypes.CDLL(str(built))
         if built.parent.parent == kept.parent:
@@ -124,3 +125,17 @@ def weight_gradient(x: Operand, error: Operand, *, window: Window, kernel: tuple
 def _call(name: str, shape: tuple[int, ...], a: Operand, b: Operand, padding, **attributes: bool) -> jax.Array:
     kernel = jax.ffi.ffi_call(f"halo_{name}", jax.ShapeDtypeStruct(shape, jnp.float32), vmap_method="sequential")
     return kernel(a.values, b.values, a.unit, b.unit, padding=np.asarray(padding, np.int64).reshape(4), **attributes)
+
+
+def draws_alike(key: jax.Array) -> bool:
+    """Whether `uniform_16` gives the bits of `jax.random.bits` for this key: threefry with counters in order."""
+    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    threefry = str(jax.random.key_impl(key)) == "threefry2x32" if typed else key.shape == (2,)
+    return threefry and jax.config.values["jax_threefry_partitionable"] and why_not() == ""
+
+
+def uniform_16(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Uniform numbers in [0, 1) in steps of 2^-16, float32, for a key that `draws_alike`."""
+    result = jax.ShapeDtypeStruct(shape, jnp.float32)
+    words = jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
+    return jax.ffi.ffi_call("halo_uniform16", result, vmap_method="sequential")(words)
