@@ -14,6 +14,7 @@ import pytest
 
 from halo_jax import canonical, native
 from halo_jax.grid_sums import Operand, Window
+from halo_jax.quantize import uniform_16
 
 ROOT = Path(__file__).parents[1]
 SAME = Window(padding=((1, 1), (1, 1)))
@@ -82,6 +83,25 @@ def test_threads_do_not_disturb_each_other():
         for _ in range(10):
             for found, right in zip(pool.map(lambda x: np.asarray(one(x, w)), inputs), expected, strict=True):
                 np.testing.assert_array_equal(found, right)
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (1031,), (3, 5, 7)])
+def test_draws_are_the_bits_of_jax(shape):
+    def by_jax(key):
+        return jax.random.bits(key, shape, jnp.uint16).astype(jnp.float32) * 2.0**-16
+
+    keys = jax.random.split(jax.random.key(5), 3)
+    draw = functools.partial(uniform_16, shape=shape)
+    np.testing.assert_array_equal(jax.jit(draw)(keys[0]), by_jax(keys[0]))
+    np.testing.assert_array_equal(draw(jax.random.key_data(keys[1])), by_jax(keys[1]))
+    np.testing.assert_array_equal(jax.vmap(draw)(keys), jnp.stack([by_jax(key) for key in keys]))
+
+
+def test_other_kinds_of_keys_draw_as_jax_does():
+    key = jax.random.key(0, impl="rbg")
+    assert not native.draws_alike(key)
+    expected = jax.random.bits(key, (5,), jnp.uint16).astype(jnp.float32) * 2.0**-16
+    np.testing.assert_array_equal(uniform_16(key, (5,)), expected)
 
 
 def why_not(**environment: str) -> str:
