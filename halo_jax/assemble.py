@@ -80,8 +80,9 @@ def assemble(config: Config) -> Parts:
     check_names(config)
     root = jax.random.key(config.seed)
     dataset = datasets.load(config.dataset, config.data_dir, config.train_examples, config.test_examples)
+    cohort_size = config.cohort_size or config.num_clients
     executor, reason = resolve_executor(
-        config.executor, jax.default_backend(), jax.device_count(), config.cohort_size or config.num_clients
+        config.executor, jax.default_backend(), jax.device_count(), cohort_size, config.chunk_size
     )
     data = jax.device_put(_federated_data(config, dataset, root), placement(executor))
     recipe = build(RECIPES[config.recipe.name], {**config.recipe, "exact": config.exact})

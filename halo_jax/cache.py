@@ -10,9 +10,11 @@ def cache_folder() -> Path:
     """`$XDG_CACHE_HOME/halo_jax/` (else `~/.cache/halo_jax/`), one folder per kind of CPU.
 
     Compiled code may use every instruction of its CPU, so machines of different kinds that share a home must not
-    share it.
+    share it. Raises OSError where the user has no home.
     """
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if home.startswith("~"):
+        raise OSError("no home folder; set XDG_CACHE_HOME")
     try:
         cpu = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
     except (OSError, StopIteration):

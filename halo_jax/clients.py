@@ -27,12 +27,12 @@ def _map(one_client: OneClient, chunk_size: int = CHUNK_SIZE) -> Lifted:
 
 
 def _chunk(one_client: OneClient, chunk_size: int = CHUNK_SIZE) -> Lifted:
-    """`chunk_size` clients at a time, the last client repeated where that doesn't divide."""
+    """At most `chunk_size` clients at a time, in chunks of one size; the last client is repeated to fill them."""
 
     def lifted(stacked: tuple, shared: tuple) -> Any:
         clients = _count(stacked)
         rows = -(-clients // chunk_size)
-        chunks = take(stacked, _padded(clients, rows * min(chunk_size, clients)).reshape(rows, -1))
+        chunks = take(stacked, _padded(clients, rows * -(-clients // rows)).reshape(rows, -1))
         results = lax.map(lambda chunk: _vmap(one_client)(chunk, shared), chunks)
         return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:clients], results)
 
@@ -80,14 +80,16 @@ EXECUTORS: dict[str, Callable[..., Lifted]] = {
 }
 
 
-def resolve_executor(name: str, backend: str, num_devices: int, cohort_size: int) -> tuple[str, str]:
+def resolve_executor(
+    name: str, backend: str, num_devices: int, cohort_size: int, chunk_size: int = CHUNK_SIZE
+) -> tuple[str, str]:
     """What `auto` means here, and why: (executor, reason).
 
     | where | executor | because |
     |---|---|---|
     | several devices (on a CPU: cores) | `shard` | every core is busy, and no kernel is split |
     | one CPU core | `map` | one client's activations stay in cache, memory doesn't grow with clients |
-    | one accelerator, up to CHUNK_SIZE clients | `vmap` | few large kernels |
+    | one accelerator, up to `chunk_size` clients | `vmap` | few large kernels |
     | one accelerator, more clients | `chunk` | the same within bounded memory |
     """
     if name != "auto":
@@ -96,9 +98,9 @@ def resolve_executor(name: str, backend: str, num_devices: int, cohort_size: int
         return "shard", f"{cohort_size} clients shared by {num_devices} {'cores' if backend == 'cpu' else 'devices'}"
     if backend == "cpu":
         return "map", "one core: client by client stays in cache"
-    if cohort_size <= CHUNK_SIZE:
+    if cohort_size <= chunk_size:
         return "vmap", f"all {cohort_size} clients in each kernel"
-    return "chunk", f"{CHUNK_SIZE} of {cohort_size} clients in each kernel"
+    return "chunk", f"at most {chunk_size} of {cohort_size} clients in each kernel"
 
 
 def placement(executor: str) -> NamedSharding | None:

@@ -41,8 +41,8 @@ def keep_compiled_programs(folder: str | Path | None = None) -> Path | None:
     given = jax.config.values["jax_compilation_cache_dir"]
     if given:
         return Path(given)
-    folder = Path(folder or cache_folder())
     try:
+        folder = Path(folder or cache_folder())
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None

@@ -35,7 +35,10 @@ class Operand(NamedTuple):
 
 
 def exact_sum(parts: Sequence[jax.Array] | jax.Array, a: Operand, b: Operand, terms: int) -> jax.Array:
-    """Add parts of a sum of products of `a` and `b`, each part exact in float32; `terms` products stand behind all."""
+    """Add parts of a sum of products of `a` and `b`, each part exact in float32; `terms` products stand behind all.
+
+    Rounded once up to 2^36, that is for any 4.2 million products.
+    """
     unit = a.unit * b.unit
     whole = (jnp.asarray(parts) / unit).astype(jnp.int32)
     if terms <= INT32_TERMS:

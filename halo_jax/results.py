@@ -91,13 +91,18 @@ def summary(arm: str, config: Config, run: Run, model: Any, parts: Parts) -> dic
         "test_loss": rounds["test_loss"][-1],
         "model_sha256": model_sha256(model),
         "executor": parts.executor,
-        "kernels": native.in_use(),
+        "kernels": kernels(parts),
         "versions": _versions(),
         "device": jax.devices()[0].device_kind,
         "wall_seconds": float(rounds["seconds"].sum()),
         "git_commit": _git_commit(),
         "finished": True,
     }
+
+
+def kernels(parts: Parts) -> str:
+    """Which kernels multiply: "native", or "xla" and why; float32 training has none of our own."""
+    return "xla" if parts.recipe.numerics is None else native.in_use()
 
 
 def _versions() -> dict[str, str]:

@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from halo_jax import config as schema
-from halo_jax import federation, figures, native, page, record, report, results
+from halo_jax import federation, figures, page, record, report, results
 from halo_jax.assemble import Parts, assemble, is_precision, make_selector
 from halo_jax.checkpoint import Checkpoints
 from halo_jax.clients import placement
@@ -105,7 +105,7 @@ def _describe(console: Console, config: Config, parts: Parts) -> None:
         f"{config.name}: {config.dataset}, {examples.sum()} training images over {config.num_clients} clients "
         f"({examples.min()} to {examples.max()} each), {config.model} at width {config.width:g} ({weights} weights), "
         f"priced at width {config.hardware.width:g}; executor {parts.executor} on {jax.default_backend()} "
-        f"({parts.executor_reason}), kernels {native.in_use()}",
+        f"({parts.executor_reason}), kernels {results.kernels(parts)}",
         highlight=False,
         markup=False,
         soft_wrap=True,

@@ -60,13 +60,18 @@ def test_an_unknown_executor_is_refused_with_the_known_ones():
         ("auto", "cpu", 1, 20, ("map", "one core: client by client stays in cache")),
         ("auto", "cpu", 2, 20, ("shard", "20 clients shared by 2 cores")),
         ("auto", "gpu", 1, 20, ("vmap", "all 20 clients in each kernel")),
-        ("auto", "gpu", 1, 1000, ("chunk", "20 of 1000 clients in each kernel")),
+        ("auto", "gpu", 1, 1000, ("chunk", "at most 20 of 1000 clients in each kernel")),
         ("auto", "gpu", 4, 20, ("shard", "20 clients shared by 4 devices")),
         ("map", "gpu", 4, 20, ("map", "as configured")),
     ],
 )
 def test_auto_is_what_is_fastest_on_the_devices_there_are_and_says_why(name, backend, devices, clients, expected):
     assert resolve_executor(name, backend, devices, clients) == expected
+
+
+def test_auto_keeps_to_the_chunk_size_that_was_asked_for():
+    assert resolve_executor("auto", "gpu", 1, 20, chunk_size=5)[0] == "chunk"
+    assert resolve_executor("auto", "gpu", 1, 50, chunk_size=100)[0] == "vmap"
 
 
 def test_only_shard_places_state_on_every_device():

@@ -30,7 +30,7 @@ HEADLINES = {
     "quantisers: halo_jax / float32, shard": ("halo_jax shard", "halo_jax float32 shard"),
     "quantisers: halo_jax by XLA's kernels / float32": ("halo_jax XLA kernels", FLOAT),
     "native kernels: XLA's / halo_jax": ("halo_jax XLA kernels", OURS),
-    "exact sums: halo_jax / exact=False": (OURS, "halo_jax exact=False"),
+    "exact sums, XLA kernels: exact / exact=False": ("halo_jax XLA kernels", "halo_jax XLA kernels exact=False"),
 }
 
 
@@ -64,8 +64,8 @@ def _group(width: float, image: list[int], clients: int, batch: int, options) ->
     if not options.quick:
         workers += [ours(f"halo_jax {executor}", executor) for executor in EXECUTORS]
         workers += [ours(f"halo_jax float32 {executor}", executor, "float32") for executor in ("map", "shard")]
-        workers += [ours("halo_jax exact=False", exact=False)]
         workers += [ours("halo_jax XLA kernels", HALO_JAX_KERNELS="xla")]
+        workers += [ours("halo_jax XLA kernels exact=False", exact=False, HALO_JAX_KERNELS="xla")]
     if width < 1:  # at width 1 a naive step takes minutes
         workers += [naive("vmap")] if options.quick else [naive("vmap"), naive("loop")]
     workers += [torch(f"PyTorch {form}", form) for form in ("eager", "channels_last", "bf16")]

@@ -3,18 +3,21 @@
 A CPU multiplies and adds 16-bit whole numbers at twice the rate of float32, and all our operands are whole numbers of
 8 bits, for which Winograd's algorithm is exact too: together two to three times as fast as XLA's float32 forms
 (`canonical.py`), with the same bits, since both are exact. Where there is no C++ compiler, or on a CPU without AVX2,
-XLA's forms run; `HALO_JAX_KERNELS=xla` asks for them. NaN is not carried: values on a grid are never NaN.
+XLA's forms run; `HALO_JAX_KERNELS=xla` asks for them. Whole numbers know no NaN: a NaN weight of a user's own model
+counts as 0 here (the masters of `wage` are int8 and never NaN).
 """
 
 import contextlib
 import ctypes
 import functools
 import hashlib
+import importlib.metadata
 import os
 import shlex
 import shutil
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 
 import jax
@@ -29,31 +32,38 @@ _SOURCES = ("contraction.cc", "threefry.cc", "multiply.h", "winograd.h", "image.
 _FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC")
 _HANDLERS = ("correlate", "weight_gradient", "uniform16")
 _PLAIN = Window()
-_MOST_DENSE_WEIGHTS = 2**18  # above, XLA's dense products are faster for small batches
+_ONE_AT_A_TIME = threading.Lock()
+_MOST_DENSE_VALUES = 2**18  # of either operand; above, XLA's dense products are as fast or faster
 
 
 def serves(a: Operand, b: Operand, *, window: Window = _PLAIN, **_: object) -> bool:
     """Whether a contraction of `canonical.py` with these arguments is one for the kernels here."""
     plain = window.strides == window.dilation == (1, 1)
-    large = b.values.ndim == 2 and max(a.values.size, b.values.size) > _MOST_DENSE_WEIGHTS
+    large = b.values.ndim == 2 and max(a.values.size, b.values.size) > _MOST_DENSE_VALUES
     return plain and not large and a.unit is not None and b.unit is not None and why_not() == ""
 
 
-@functools.cache
 def why_not() -> str:
     """Compile and register the kernels, once per process; "" if they can run, else the reason that they don't."""
+    with _ONE_AT_A_TIME:
+        return _build_and_register()
+
+
+@functools.cache
+def _build_and_register() -> str:
     if os.environ.get("HALO_JAX_KERNELS") == "xla":
         return "HALO_JAX_KERNELS=xla"
     if jax.default_backend() != "cpu":
-        return "no CPU backend"
-    compiler = shlex.split(os.environ.get("CXX", "c++"))
-    if not compiler or shutil.which(compiler[0]) is None:
-        return "no C++ compiler; install g++ or set CXX"
+        return "made for CPUs"
     try:
+        compiler = shlex.split(os.environ.get("CXX", "c++"))
+        if not compiler or shutil.which(compiler[0]) is None:
+            return "no C++ compiler; install g++ or set CXX"
         library = _load(compiler)
     except subprocess.CalledProcessError as error:
-        return f"{shlex.join(compiler)} failed: {error.stderr.decode(errors='replace').partition(chr(10))[0]}"
-    except OSError as error:
+        said = error.stderr.decode(errors="replace").splitlines()
+        return f"the C++ compiler failed: {next((line for line in said if 'error' in line), 'without a word')}"
+    except (OSError, ValueError) as error:
         return f"kernels cannot be built: {error}"
     if not library.supported():
         return "this CPU has no AVX2"
@@ -64,8 +74,6 @@ def why_not() -> str:
 
 def in_use() -> str:
     """Which kernels multiply here, for logs and records: "native", or "xla" and the reason."""
-    if jax.default_backend() != "cpu":
-        return "xla"
     return f"xla: {why_not()}" if why_not() else "native"
 
 
@@ -73,7 +81,8 @@ def _load(compiler: list[str]) -> ctypes.CDLL:
     """The compiled library: from the cache folder, or built there; for this process alone if that can't be written."""
     version = subprocess.run([*compiler, "--version"], capture_output=True, check=True).stdout
     sources = b"".join((_FOLDER / name).read_bytes() for name in _SOURCES)
-    recipe = sources + version + jax.__version__.encode() + repr(_FLAGS).encode()
+    headers = importlib.metadata.version("jaxlib").encode()
+    recipe = sources + version + headers + repr((compiler, _FLAGS)).encode()
     kept = cache_folder() / f"native-{hashlib.sha256(recipe).hexdigest()[:16]}.so"
     with contextlib.suppress(OSError):  # not there, or damaged
         return ctypes.CDLL(str(kept))

@@ -35,15 +35,16 @@ bool empty(const Array& a, const Array& b, Array& result) {
 }
 
 bool consistent(ffi::Span<const int64_t> in, Padding padding, ffi::Span<const int64_t> kernel,
-                ffi::Span<const int64_t> out) {
-  return padding.size() == 4 && in[1] + padding[0] + padding[1] - kernel[0] + 1 == out[1] &&
+                ffi::Span<const int64_t> out, bool transposed) {
+  return padding.size() == 4 && in[0] == out[0] && in[3] == kernel[transposed ? 3 : 2] &&
+         out[3] == kernel[transposed ? 2 : 3] && in[1] + padding[0] + padding[1] - kernel[0] + 1 == out[1] &&
          in[2] + padding[2] + padding[3] - kernel[1] + 1 == out[2];
 }
 
 AVX2 ffi::Error Correlate(Array x, Array w, Array x_unit, Array w_unit, ffi::Result<Array> y, Padding padding,
                           bool transposed) {
   const auto in = x.dimensions(), kernel = w.dimensions(), out = y->dimensions();
-  if (!consistent(in, padding, kernel, out))
+  if (!consistent(in, padding, kernel, out, transposed))
     return ffi::Error::InvalidArgument("correlate: shapes and padding disagree");
   if (empty(x, w, *y)) return ffi::Error::Success();
   const int64_t kh = kernel[0], kw = kernel[1], c_in = in[3], c_out = out[3], run = kw * c_in, pairs = (run + 1) / 2;
@@ -100,7 +101,7 @@ AVX2 ffi::Error Correlate(Array x, Array w, Array x_unit, Array w_unit, ffi::Res
 
 AVX2 ffi::Error WeightGradient(Array x, Array e, Array x_unit, Array e_unit, ffi::Result<Array> dw, Padding padding) {
   const auto in = x.dimensions(), out = e.dimensions(), kernel = dw->dimensions();
-  if (!consistent(in, padding, kernel, out))
+  if (!consistent(in, padding, kernel, out, false))
     return ffi::Error::InvalidArgument("weight_gradient: shapes and padding disagree");
   if (empty(x, e, *dw)) return ffi::Error::Success();
   const int64_t pairs = (in[0] + 1) / 2, kh = kernel[0], kw = kernel[1], c_in = in[3], c_out = out[3];
