@@ -99,7 +99,7 @@ def main() -> None:
     for group in measured:
         if group["workers"][0]["samples"]:
             found = totals(group["workers"][0])
-            rows.append((group["name"], *(f"{value:.4g}" for value in found.values())))
+            rows.append((group["name"], *(f"{value:.4g}" if value else "-" for value in found.values())))
     suite.print_table(
         "precisions",
         ("bits", "precisions", "programs", "traces", "first uses s", "of it compiling s", "a later use s"),

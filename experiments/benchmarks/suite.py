@@ -119,7 +119,7 @@ def finish(name: str, options: argparse.Namespace, groups: list[dict], ratios: d
         "groups": groups,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    path.write_text(json.dumps(record) + "\n")
     say(f"written: {path}")
 
 
