@@ -23,7 +23,7 @@ def choose_devices(platform: str | None, cohort_size: int) -> None:
             jax.config.update("jax_platforms", platform)
         jax.devices()
     except Exception as error:
-        reason = str(error) or type(error).__name__
+        reason = str(error) or f"JAX finds no such device; its support is pip install -e '.[{platform}]'"
         raise DeviceError(f"platform {platform!r} is not available here: {reason}") from error
 
 

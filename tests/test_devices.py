@@ -17,6 +17,15 @@ print(keep_compiled_programs(), jax.config.values["jax_compilation_cache_dir"])
 """
 
 
+CHOOSE = """
+from halo_jax.devices import DeviceError, choose_devices
+try:
+    choose_devices("nowhere", 2)
+except DeviceError as error:
+    print(error)
+"""
+
+
 def kept(program: str = KEEP, **environment: str) -> str:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPILATION")}
     command = [sys.executable, "-c", program]
@@ -41,3 +50,9 @@ def test_a_folder_that_jax_was_given_stays(tmp_path):
 def test_a_folder_that_cannot_be_made_is_done_without(tmp_path, place):
     (tmp_path / "a-file").write_text("")
     assert kept(XDG_CACHE_HOME=str(tmp_path / place)) == "None None"
+
+
+def test_a_platform_that_is_not_there_is_one_line():
+    said = kept(CHOOSE)
+    assert said.startswith("platform 'nowhere' is not available here: ")
+    assert "\n" not in said
