@@ -13,7 +13,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from halo_jax.checkpoint import CheckpointError
-from halo_jax.config import FIELDS, ConfigError, explain, unknown_field, validate
+from halo_jax.config import FIELDS, ConfigError, cohort_size, explain, unknown_field, validate
 from halo_jax.datasets import DatasetError
 from halo_jax.devices import DeviceError, choose_devices, keep_compiled_programs
 from halo_jax.record import RecordError
@@ -53,7 +53,7 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     options = flags.FLAGS
     try:
-        choose_devices(options.platform, options.config.cohort_size or options.config.num_clients)
+        choose_devices(options.platform, cohort_size(options.config))
         if options.compilation_cache:
             keep_compiled_programs()
         run(options.config, options.workdir or f"runs/{options.config.name}", overwrite=options.overwrite)

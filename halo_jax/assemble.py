@@ -12,7 +12,7 @@ from flax import linen as nn
 from halo_jax import datasets, federation
 from halo_jax.clients import placement, resolve_executor
 from halo_jax.compressors import COMPRESSORS
-from halo_jax.config import Config, ConfigError
+from halo_jax.config import Config, ConfigError, cohort_size
 from halo_jax.evaluation import make_evaluate
 from halo_jax.hardware import PLATFORMS
 from halo_jax.models import MODELS, layer_shapes
@@ -80,9 +80,8 @@ def assemble(config: Config) -> Parts:
     check_names(config)
     root = jax.random.key(config.seed)
     dataset = datasets.load(config.dataset, config.data_dir, config.train_examples, config.test_examples)
-    cohort_size = config.cohort_size or config.num_clients
     executor, reason = resolve_executor(
-        config.executor, jax.default_backend(), jax.device_count(), cohort_size, config.chunk_size
+        config.executor, jax.default_backend(), jax.device_count(), cohort_size(config), config.chunk_size
     )
     data = jax.device_put(_federated_data(config, dataset, root), placement(executor))
     recipe = build(RECIPES[config.recipe.name], {**config.recipe, "exact": config.exact})
@@ -135,8 +134,10 @@ def _federated_data(config: Config, dataset: datasets.Dataset, root: jax.Array) 
         parts = partition(**config.partition, labels=dataset.train_labels, num_clients=config.num_clients, key=root)
     except ValueError as error:
         raise ConfigError(f"partition.name={config.partition.name!r}: {error}") from error
-    cohort = config.cohort_size or config.num_clients
-    total, largest = int(np.sort(parts.num_examples)[-cohort:].sum()), 2 ** (config.recipe.gradient_bits - 1) - 1
+    total, largest = (
+        int(np.sort(parts.num_examples)[-cohort_size(config) :].sum()),
+        2 ** (config.recipe.gradient_bits - 1) - 1,
+    )
     if total * largest > MAX_EXAMPLES_TIMES_CODE:
         limit = MAX_EXAMPLES_TIMES_CODE // largest
         raise ConfigError(

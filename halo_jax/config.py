@@ -181,6 +181,11 @@ def get(config: Config, name: str) -> Any:
     return node
 
 
+def cohort_size(config: Config) -> int:
+    """How many clients take part in a round: `cohort_size`, or all where that is 0."""
+    return config.cohort_size or config.num_clients
+
+
 def unknown_field(name: str) -> str:
     """One line about a field that does not exist: the nearest names, or where all stand."""
     near = difflib.get_close_matches(name, FIELDS) or [field for field in FIELDS if name and field.startswith(name)]

@@ -133,7 +133,7 @@ def _run_arm(
         display.begin_arm(arm, config.rounds, done)
         same_program = json.dumps({**config.selector.to_dict(), "start": ""})  # the start is data
         if same_program not in programs:
-            cohort = config.cohort_size or config.num_clients
+            cohort = schema.cohort_size(config)
             programs[same_program] = federation.make_run_round(
                 stages, parts.recipe, cohort, parts.executor, config.chunk_size
             )

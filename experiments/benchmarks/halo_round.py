@@ -70,7 +70,7 @@ def prepare(case: dict):
     datasets.DATASETS["random"] = functools.partial(random_images, case)
     models.MODELS["two_convolutions"] = lambda num_classes, **fields: TwoConvolutions(num_classes, **fields)
     config = experiment(case)
-    cohort = config.cohort_size or config.num_clients
+    cohort = schema.cohort_size(config)
     devices.choose_devices(None, cohort)
     parts = assemble(config)
     data = deal(case, parts)
