@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from halo_jax.clients import lift
 from halo_jax.recipes.base import Recipe
-from halo_jax.training import Images, count_loss, normalise
+from halo_jax.training import Images, LossSum, normalise
 from halo_jax.types import Precision
 
 
@@ -52,9 +52,9 @@ def make_evaluate(
             logits: Any = module.apply({"params": params}, normalise(images), precision, rngs={"error": unused})
             rank = rank_of_label(logits, labels)
             right = lambda first: jnp.sum(mask & (rank < first))  # noqa: E731
-            return right(1), right(5), count_loss(recipe.loss(logits, labels), mask)
+            return right(1), right(5), LossSum.of(recipe.loss(logits, labels), mask)
 
         top1, top5, losses = lift(score, spread)((order,), (params, precision, data))
-        return Scores(top1.sum(), top5.sum(), losses.sum() / size)
+        return Scores(top1.sum(), top5.sum(), losses.sum().mean(size))
 
     return evaluate

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from halo_jax.whole import Whole
+
 FLOAT32_TERMS = 1040  # 1040 * 127^2 < 2^24
 INT32_TERMS = 133_144  # 133144 * 127^2 < 2^31
 
@@ -37,15 +39,13 @@ class Operand(NamedTuple):
 def exact_sum(parts: Sequence[jax.Array] | jax.Array, a: Operand, b: Operand, terms: int) -> jax.Array:
     """Add parts of a sum of products of `a` and `b`, each part exact in float32; `terms` products stand behind all.
 
-    Rounded once up to 2^36, that is for any 4.2 million products.
+    Rounded once for any 545 million products.
     """
     unit = a.unit * b.unit
     whole = (jnp.asarray(parts) / unit).astype(jnp.int32)
     if terms <= INT32_TERMS:
         return whole.sum(0).astype(jnp.float32) * unit
-    high, low = (whole >> 12).sum(0), (whole & 4095).sum(0)
-    high, low = high + (low >> 12), low & 4095
-    return (high.astype(jnp.float32) * 4096 + low.astype(jnp.float32)) * unit
+    return Whole.of_int(whole).sum(0).as_float() * unit
 
 
 def back_window(error: jax.Array, w: jax.Array, window: Window, in_hw: tuple[int, int]) -> Window:

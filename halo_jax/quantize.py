@@ -104,8 +104,14 @@ def uniform_like(key: jax.Array, tree: Any) -> Any:
 
 
 def stochastic_round(x: jax.Array, noise: jax.Array) -> jax.Array:
-    """SR(x) = floor(x + u) with noise u ~ U[0, 1) of x's shape: unbiased, and a whole number stays itself."""
-    return jnp.floor(x + noise)
+    """SR(x) = floor(x + u) with noise u ~ U[0, 1) of x's shape: unbiased, and a whole number stays itself.
+
+    Exact for noise in steps of 2^-24. Noise sees nothing of x below its own steps, so that is cut off first; what is
+    left of x above its floor then adds to u without rounding, also where XLA fuses the product that made x.
+    """
+    cut = jnp.floor(x * 2.0**24) * 2.0**-24
+    whole = jnp.floor(cut)
+    return whole + jnp.floor(cut - whole + noise)
 
 
 @jax.custom_vjp

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import math
 import platform
 import subprocess
 from pathlib import Path
@@ -49,11 +50,12 @@ def client_rows(round: int, answers: ClientResults, parts: Parts) -> list[Client
 
 def round_row(index: int, rows: list[ClientRecord], scores: Scores | None, parts: Parts, seconds: float) -> RoundRecord:
     """The row of round `index` + 1: means and sums over its clients; None where nothing was evaluated."""
-    mean = lambda field: float(np.mean([np.float64(getattr(row, field)) for row in rows]))  # noqa: E731
+    # fsum rounds once: a sum of floats by NumPy would depend on the CPU's vector width.
+    mean = lambda field: math.fsum(float(getattr(row, field)) for row in rows) / len(rows)  # noqa: E731
     total = lambda field: sum(getattr(row, field) for row in rows)  # noqa: E731
     size = parts.test.labels.shape[0]
     test_loss: Any = None if scores is None else np.float32(scores.loss)  # float32: its own digits are recorded
-    loss = sum(float(row.train_loss) * row.examples for row in rows) / total("examples")
+    loss = math.fsum(float(row.train_loss) * row.examples for row in rows) / total("examples")
     return RoundRecord(
         round=index + 1,
         learning_rate=parts.learning_rates[index],

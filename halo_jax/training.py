@@ -13,6 +13,7 @@ from jax import lax
 
 from halo_jax.recipes.base import Recipe
 from halo_jax.types import Precision, Stream, stream
+from halo_jax.whole import LIMB_BITS, Whole
 
 
 class Shard(NamedTuple):
@@ -61,17 +62,28 @@ def batch_order(shard: Shard, batch_size: int, local_epochs: int, key: jax.Array
     return indices.reshape(-1, batch_size), mask.reshape(-1, batch_size)
 
 
-def count_loss(terms: jax.Array, mask: jax.Array) -> jax.Array:
-    """Sum of the masked loss terms `[B, ...]` for the records, in steps of 1/256, so that it has no order.
+class LossSum(NamedTuple):
+    """A sum of loss terms in whole 1/256, exact in any order, and whether a term was NaN; it may be stacked."""
 
-    Terms are rounded to whole numbers of 1/256 and added in int32; a term beyond 2^30 / 256 / size is cut there.
-    NaN stays NaN.
-    """
-    mask = mask.reshape(mask.shape + (1,) * (terms.ndim - 1))
-    whole = jnp.round(terms * 256)
-    limit = jnp.float32(2**30 // terms.size)
-    total = jnp.where(mask, jnp.minimum(whole, limit), 0).astype(jnp.int32).sum().astype(jnp.float32) / 256
-    return jnp.where(jnp.any(jnp.isnan(terms) & mask), jnp.nan, total)
+    whole: Whole
+    nan: jax.Array
+
+    @classmethod
+    def of(cls, terms: jax.Array, mask: jax.Array) -> "LossSum":
+        """The masked loss terms `[B, ...]`, each rounded to whole 1/256; one beyond 2^34 / size is cut there."""
+        mask = mask.reshape(mask.shape + (1,) * (terms.ndim - 1))
+        wanted = jnp.where(mask & ~jnp.isnan(terms), terms, 0)
+        limit = jnp.float32(2 ** (LIMB_BITS + 30) // max(terms.size, 1))
+        whole = Whole.of_float(jnp.minimum(jnp.round(wanted * 256), limit))
+        return cls(whole.sum(), jnp.any(jnp.isnan(terms) & mask))
+
+    def sum(self) -> "LossSum":
+        """The sum of stacked sums, of 2^43 whole 1/256 at most."""
+        return LossSum(self.whole.sum(), self.nan.any())
+
+    def mean(self, count: jax.Array | int) -> jax.Array:
+        """The sum divided by `count`, float32; NaN if a term was."""
+        return jnp.where(self.nan, jnp.nan, self.whole.as_float() / 256 / count)
 
 
 def make_local_train(module: nn.Module, recipe: Recipe, batch_size: int, local_epochs: int) -> LocalTrain:
@@ -87,7 +99,7 @@ def make_local_train(module: nn.Module, recipe: Recipe, batch_size: int, local_e
         logits: Any = module.apply({"params": params}, normalise(images), precision, rngs={"error": key})
         terms = recipe.loss(logits, labels)
         weights = mask.astype(jnp.float32).reshape(mask.shape + (1,) * (terms.ndim - 1))
-        return jnp.sum(terms * weights), count_loss(terms, mask)
+        return jnp.sum(terms * weights), LossSum.of(terms, mask)
 
     def local_train(
         model: Any, precision: Precision, shard: Shard, data: Images, *, learning_rate: jax.Array, key: jax.Array
@@ -98,7 +110,7 @@ def make_local_train(module: nn.Module, recipe: Recipe, batch_size: int, local_e
 
         def step(carry, batch):
             """Train on one batch; one of padding only changes nothing, and costs nothing unless clients are vmapped."""
-            nothing = (jnp.float32(0), jnp.int32(0))
+            nothing = (LossSum(Whole(jnp.int32(0), jnp.int32(0)), jnp.bool(False)), jnp.int32(0))
             return lax.cond(batch[2].any(), train, lambda carry, batch: (carry, nothing), carry, batch)
 
         def train(carry, batch):
@@ -120,6 +132,6 @@ def make_local_train(module: nn.Module, recipe: Recipe, batch_size: int, local_e
 
         numbers = jnp.cumsum(order[1].any(axis=1)) - 1  # batches of padding only don't count
         (params, _), (losses, counts) = lax.scan(step, (params, recipe.optimizer.init(params)), (numbers, *order))
-        return recipe.encode(params), jnp.sum(losses) / jnp.maximum(jnp.sum(counts), 1)
+        return recipe.encode(params), losses.sum().mean(jnp.maximum(jnp.sum(counts), 1))
 
     return local_train

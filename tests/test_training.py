@@ -12,7 +12,7 @@ from halo_jax.layers import QuantDense
 from halo_jax.quantize import uniform_like
 from halo_jax.recipes import float32, wage
 from halo_jax.recipes.wage import from_codes
-from halo_jax.training import Images, Shard, batch_order, count_loss, local_steps, make_local_train, normalise
+from halo_jax.training import Images, LossSum, Shard, batch_order, local_steps, make_local_train, normalise
 from halo_jax.types import Precision, Stream, stream
 from tests.oracles import wage_numpy
 
@@ -160,19 +160,25 @@ def test_float32_learns_and_an_empty_shard_changes_nothing():
 
 def test_recorded_loss_has_no_order():
     rng = np.random.default_rng(0)
-    terms, mask = rng.gamma(1, 100, (40, 3)).astype(np.float32), rng.random(40) < 0.8
-    order = rng.permutation(40)
-    total = count_loss(jnp.asarray(terms), jnp.asarray(mask))
-    assert float(total) == float(count_loss(jnp.asarray(terms[order]), jnp.asarray(mask[order])))
-    assert float(total) * 256 == round(float(total) * 256)
-    np.testing.assert_allclose(total, terms[mask].sum(), rtol=1e-4)
-    assert float(count_loss(jnp.asarray(terms[:, 0]), jnp.asarray(mask))) == pytest.approx(
-        terms[mask, 0].sum(), rel=1e-4
-    )
+    terms, mask = rng.gamma(1, 1e5, (40, 3)).astype(np.float32), rng.random(40) < 0.8
+    exact = sum(round(256 * float(term)) for term in terms[mask].ravel())
+    assert exact > 2**31  # more than an int32 or a float32 could add
+    for order in (np.arange(40), rng.permutation(40)):
+        one = LossSum.of(jnp.asarray(terms[order]), jnp.asarray(mask[order]))
+        halves = [LossSum.of(jnp.asarray(terms[half]), jnp.asarray(mask[half])) for half in np.split(order, 2)]
+        both = jax.tree.map(lambda *leaves: jnp.stack(leaves), *halves).sum()
+        for total in (one, both):
+            assert int(total.whole.high) * 4096 + int(total.whole.low) == exact
+            assert float(total.mean(3)) == np.float32(np.float32(exact / 256) / np.float32(3))
 
 
 def test_recorded_loss_is_cut_before_it_overflows():
     terms = jnp.array([1e30, jnp.inf, 1.0, 3.0])
-    total = float(count_loss(terms, jnp.ones(4, bool)))
-    assert 1e6 < total < 2**31 / 256
-    assert float(count_loss(terms, jnp.array([False, False, True, True]))) == 4
+    assert float(LossSum.of(terms, jnp.ones(4, bool)).mean(1)) == pytest.approx(2 * 2**34 / 4)
+    assert float(LossSum.of(terms, jnp.array([False, False, True, True])).mean(1)) == 4
+
+
+def test_a_nan_in_the_loss_is_recorded_unless_it_is_masked():
+    terms = jnp.array([jnp.nan, 1.0])
+    assert np.isnan(LossSum.of(terms, jnp.ones(2, bool)).mean(2))
+    assert float(LossSum.of(terms, jnp.array([False, True])).mean(1)) == 1

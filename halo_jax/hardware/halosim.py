@@ -17,9 +17,10 @@ import numpy as np
 
 from halo_jax.hardware.base import EvaluateFn
 from halo_jax.types import Cost, LayerShape, Precision
+from halo_jax.whole import LIMB_BITS, Whole
 
 PHASES = ("forward", "backward", "gradient")  # Eq. 2, 3, 4
-MAX_BITS, LIMB_BITS = 16, 12
+MAX_BITS = 16
 MJ_PER_PJ, S_PER_US = 1e-9, 1e-6
 Layers = Sequence[LayerShape]
 
@@ -46,28 +47,13 @@ TABLE_I = Constants(crossbar_area_mm2=0.07, read_energy_pj=29.0, read_delay_us=0
 DEVICES = {"calibrated": CALIBRATED, "table_i": TABLE_I}
 
 
-class Count(NamedTuple):
-    """A whole number below 2**43 as `high * 4096 + low`, both int32, with low < 4096."""
-
-    high: jax.Array
-    low: jax.Array
-
-    def as_float(self) -> jax.Array:
-        """The count in float32, within 1.2e-7, and never falling where the count rises."""
-        return self.high.astype(jnp.float32) * 2**LIMB_BITS + self.low.astype(jnp.float32)
-
-    def total(self) -> jax.Array:
-        """The exact sum over layers and phases, as float."""
-        return _carry(self.high.sum((-2, -1)), self.low.sum((-2, -1))).as_float()
-
-
 class Counts(NamedTuple):
     """The whole-number counts behind a cost, per layer."""
 
     crossbars: jax.Array  # [..., L, 2], that hold weights and errors
     tiles: jax.Array  # [..., L, 2]
-    bit_reads: Count  # [..., L, 3], in PHASES: one crossbar read with one bit of input
-    steps: Count  # [..., L, 3], in PHASES: read delays, one after the other
+    bit_reads: Whole  # [..., L, 3], in PHASES: one crossbar read with one bit of input
+    steps: Whole  # [..., L, 3], in PHASES: read delays, one after the other
 
 
 class BreakdownRow(NamedTuple):
@@ -104,8 +90,8 @@ def evaluate_per_layer(layers: Layers, precision: Precision, constants: Constant
     counts = count(layers, precision, constants)
     read_mj, write_mj, step_s, tile_mm2 = _units(constants)
     return Cost(
-        energy_mj=counts.bit_reads.total() * read_mj + counts.crossbars[..., 1].sum(-1) * write_mj,
-        latency_s=counts.steps.total() * step_s,
+        energy_mj=counts.bit_reads.sum(-2, -1).as_float() * read_mj + counts.crossbars[..., 1].sum(-1) * write_mj,
+        latency_s=counts.steps.sum(-2, -1).as_float() * step_s,
         area_mm2=counts.tiles.sum((-2, -1)).astype(jnp.float32) * tile_mm2,
     )
 
@@ -188,13 +174,9 @@ def _sizes(layer: LayerShape, size: int) -> tuple[int, tuple, tuple, tuple]:
     return layer.c_out // groups, (weights, errors), (forward, forward, gradient), steps
 
 
-def _times(factors: Sequence[Sequence[int]], traced: jax.Array, most: int) -> Count:
+def _times(factors: Sequence[Sequence[int]], traced: jax.Array, most: int) -> Whole:
     """Exact products of Python ints `[L, 3]` and int32 `[..., L, 3]` of at most `most`."""
     if sum(map(sum, factors)) * most >= 2 ** (31 + LIMB_BITS) or most > 2 ** (31 - LIMB_BITS):
         raise ValueError("layers too large to count exactly: 2**43 reads at 16 bits, or 131072 channels")
     high, low = (jnp.asarray(n, jnp.int32) for n in np.divmod(np.array(factors, np.int64), 2**LIMB_BITS))
-    return _carry(high * traced, low * traced)
-
-
-def _carry(high: jax.Array, low: jax.Array) -> Count:
-    return Count(high + (low >> LIMB_BITS), low & (2**LIMB_BITS - 1))
+    return Whole.of_limbs(high * traced, low * traced)
