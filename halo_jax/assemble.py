@@ -13,6 +13,7 @@ from halo_jax import datasets, federation
 from halo_jax.clients import placement, resolve_executor
 from halo_jax.compressors import COMPRESSORS
 from halo_jax.config import Config, ConfigError, cohort_size
+from halo_jax.contraction import check_kernels
 from halo_jax.evaluation import make_evaluate
 from halo_jax.hardware import PLATFORMS
 from halo_jax.models import MODELS, layer_shapes
@@ -78,6 +79,10 @@ def assemble(config: Config) -> Parts:
       DatasetError: the data are missing or wrong, one line.
     """
     check_names(config)
+    try:
+        check_kernels()
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     root = jax.random.key(config.seed)
     dataset = datasets.load(config.dataset, config.data_dir, config.train_examples, config.test_examples)
     executor, reason = resolve_executor(

@@ -9,6 +9,7 @@ over clients (`batched.py`). All give the same bits.
 import contextlib
 import contextvars
 import functools
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,8 @@ from halo_jax.grid_sums import Operand, Window
 from halo_jax.quantize import fit_errors, step_size
 from halo_jax.types import LayerShape, Precision
 
+# What HALO_JAX_KERNELS may ask for, all of the same bits; unset, the best that the platform has.
+KERNELS = ("native", "xla", "bf16", "int8")
 _recorded: contextvars.ContextVar[list[LayerShape] | None] = contextvars.ContextVar("recorded", default=None)
 
 
@@ -136,7 +139,25 @@ def _contract(name: str, a: Operand, b: Operand, **geometry: Any) -> jax.Array:
 
     Under `vmap`, also the user's own, the CPU's form runs client by client and the other is batched over clients.
     """
+    asked = os.environ.get("HALO_JAX_KERNELS")
+    elsewhere = functools.partial(getattr(batched, name), codes=asked == "int8", **geometry)
+    if asked in ("bf16", "int8"):
+        return elsewhere(a, b)
     cpu = native if native.serves(a, b, **geometry) else canonical
     on_cpu = sequential_vmap(functools.partial(getattr(cpu, name), **geometry))
-    elsewhere = functools.partial(getattr(batched, name), **geometry)
     return lax.platform_dependent(a, b, cpu=on_cpu, default=elsewhere)
+
+
+def kernels() -> str:
+    """What multiplies here, for logs and records: "native", "bf16", "int8", or "xla" and the reason."""
+    asked = os.environ.get("HALO_JAX_KERNELS", "")
+    if asked in ("bf16", "int8") or jax.default_backend() != "cpu":
+        return "int8" if asked == "int8" else "bf16"
+    return f"xla: {native.why_not()}" if native.why_not() else "native"
+
+
+def check_kernels() -> None:
+    """Raise ValueError, one line, if the environment asks for kernels that there are not."""
+    asked = os.environ.get("HALO_JAX_KERNELS", "")
+    if asked not in ("", *KERNELS):
+        raise ValueError(f"HALO_JAX_KERNELS={asked!r}; allowed: {', '.join(KERNELS)}, or not set")

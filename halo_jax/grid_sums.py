@@ -42,10 +42,14 @@ def exact_sum(parts: Sequence[jax.Array] | jax.Array, a: Operand, b: Operand, te
     Rounded once for any 545 million products.
     """
     unit = a.unit * b.unit
-    whole = (jnp.asarray(parts) / unit).astype(jnp.int32)
+    return whole_sum((jnp.asarray(parts) / unit).astype(jnp.int32), terms) * unit
+
+
+def whole_sum(parts: jax.Array, terms: int) -> jax.Array:
+    """Add int32 parts of `terms` products of codes: the exact sum, rounded once to float32."""
     if terms <= INT32_TERMS:
-        return whole.sum(0).astype(jnp.float32) * unit
-    return Whole.of_int(whole).sum(0).as_float() * unit
+        return parts.sum(0).astype(jnp.float32)
+    return Whole.of_int(parts).sum(0).as_float()
 
 
 def back_window(error: jax.Array, w: jax.Array, window: Window, in_hw: tuple[int, int]) -> Window:

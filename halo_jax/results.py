@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 import halo_jax
-from halo_jax import native
+from halo_jax import contraction
 from halo_jax.assemble import Parts
 from halo_jax.config import Config
 from halo_jax.evaluation import Scores
@@ -104,7 +104,7 @@ def summary(arm: str, config: Config, run: Run, model: Any, parts: Parts) -> dic
 
 def kernels(parts: Parts) -> str:
     """Which kernels multiply: "native", or "xla" and why; float32 training has none of our own."""
-    return "xla" if parts.recipe.numerics is None else native.in_use()
+    return "xla" if parts.recipe.numerics is None else contraction.kernels()
 
 
 def _versions() -> dict[str, str]:

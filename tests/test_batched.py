@@ -33,8 +33,10 @@ def stacked(shape, unit, saturated):
 
 
 def same_bits(name, a, b, **geometry):
-    """`vmap` of the accelerator's form against the CPU's form client by client."""
-    found = jax.jit(jax.vmap(functools.partial(getattr(batched, name), exact=True, **geometry)))(a, b)
+    """`vmap` of the accelerator's two forms, bfloat16 and int8, against the CPU's form client by client."""
+    forms = [functools.partial(getattr(batched, name), exact=True, codes=codes, **geometry) for codes in (False, True)]
+    found, by_codes = jax.jit(lambda *both: [jax.vmap(form)(*both) for form in forms])(a, b)
+    np.testing.assert_array_equal(found, by_codes)
     one = jax.jit(functools.partial(getattr(canonical, name), exact=True, **geometry))
     expected = [one(*jax.tree.map(lambda leaf, c=client: leaf[c], (a, b))) for client in range(CLIENTS)]
     np.testing.assert_array_equal(found, np.stack(expected))

@@ -10,7 +10,7 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 from rich.console import Console
 
-from halo_jax import native, record
+from halo_jax import contraction, record
 from halo_jax.config import Config, ConfigError, default
 from halo_jax.datasets import DatasetError
 from halo_jax.run import run
@@ -136,7 +136,7 @@ def test_the_summary_says_what_ran_where_and_how_it_ended(whole):
     assert summary["versions"]["jax"] == jax.__version__
     expected = {"name": "toy", "arm": "halo_ps", "selector": "halo_ps", "dataset": "synthetic", "seed": 0}
     expected |= {"rounds": ROUNDS, "executor": "map", "finished": True, "train_width": 0.1, "hardware_width": 1.0}
-    assert summary["kernels"] == native.in_use()
+    assert summary["kernels"] == contraction.kernels()
     assert {name: summary[name] for name in expected} == expected
 
 

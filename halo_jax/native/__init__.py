@@ -72,11 +72,6 @@ def _build_and_register() -> str:
     return ""
 
 
-def in_use() -> str:
-    """Which kernels multiply here, for logs and records: "native", or "xla" and the reason."""
-    return f"xla: {why_not()}" if why_not() else "native"
-
-
 def _load(compiler: list[str]) -> ctypes.CDLL:
     """The compiled library: from the cache folder, or built there; for this process alone if that can't be written."""
     version = subprocess.run([*compiler, "--version"], capture_output=True, check=True).stdout
