@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from halo_jax import clients, server
+from halo_jax import clients, health, server
 from halo_jax.compressors.base import Compressor
+from halo_jax.fingerprint import fingerprint
 from halo_jax.recipes.base import Recipe
 from halo_jax.selectors.base import CostFn, Selector
 from halo_jax.training import Images, LocalTrain, Shard
@@ -30,6 +31,7 @@ class FederationState(NamedTuple):
     model: Any  # the server's model, in the recipe's dtype
     precision: Precision  # int32 [N]
     losses: jax.Array  # float32 [N], each client's last training loss; inf before its first round
+    dead: jax.Array  # int32 [N, L, 3], steps in a row in which a tensor learned nothing (health.KINDS)
     selector: Any  # stacked [N, ...]
     compressor: Any  # stacked [N, ...]
 
@@ -43,6 +45,8 @@ class ClientResults(NamedTuple):
     payload_up_bits: jax.Array
     examples: jax.Array
     loss: jax.Array
+    dead: jax.Array  # [C, L, 3] after the round
+    update: jax.Array  # uint32 [C, 2], fingerprint of the model that the server has received
 
 
 class Stages(NamedTuple):
@@ -67,6 +71,7 @@ def init_state(
         model=jax.tree.map(jnp.copy, model),  # run_round donates its state
         precision=stack(Precision(*(jnp.int32(bits) for bits in start))),
         losses=jnp.full(num_clients, jnp.inf),
+        dead=stack(health.none_dead(model)),
         selector=stack(stages.selector.init()),
         compressor=stack(stages.compressor.init(model)),
     )
@@ -91,15 +96,16 @@ def make_run_round(
             selector_state, precision, demand, stages.cost_fn, round=round, loss=loss, key=key
         )
 
-    def train(client, precision, shard, compressor_state, broadcast, images, learning_rate, key, round):
+    def train(client, precision, shard, compressor_state, dead, broadcast, images, learning_rate, key, round):
         client_key = stream(key, Stream.CLIENT, round, client)
-        model, loss = stages.local_train(
-            broadcast, precision, shard, images, learning_rate=learning_rate, key=client_key
+        model, loss, dead = stages.local_train(
+            broadcast, precision, shard, images, dead, learning_rate=learning_rate, key=client_key
         )
         message, compressor_state, bits = stages.compressor.compress(
             model, broadcast, compressor_state, precision=precision, key=stream(client_key, Stream.COMPRESS)
         )
-        return stages.compressor.decompress(message, broadcast), compressor_state, bits, loss
+        received = stages.compressor.decompress(message, broadcast)
+        return received, compressor_state, bits, loss, dead, fingerprint(received)
 
     def run_round(
         state: FederationState, data: FederatedData, key: jax.Array, learning_rate: jax.Array
@@ -114,9 +120,9 @@ def make_run_round(
         )
 
         # Line 19.
-        bits, shards, compressor_state = clients.take((precision, data.shards, state.compressor), cohort)
-        models, compressor_state, payload, losses = clients.lift(train, executor, chunk_size)(
-            (cohort, bits, shards, compressor_state), (broadcast, data.images, learning_rate, key, state.round)
+        bits, shards, *own = clients.take((precision, data.shards, state.compressor, state.dead), cohort)
+        models, compressor_state, payload, losses, dead, updates = clients.lift(train, executor, chunk_size)(
+            (cohort, bits, shards, *own), (broadcast, data.images, learning_rate, key, state.round)
         )
 
         # Line 21.
@@ -128,10 +134,12 @@ def make_run_round(
             round=state.round + 1,
             model=model,
             precision=precision,
-            losses=state.losses.at[cohort].set(losses),
+            losses=clients.put(state.losses, cohort, losses),
+            dead=clients.put(state.dead, cohort, dead),
             selector=selector_state,
             compressor=clients.put(state.compressor, cohort, compressor_state),
         )
-        return new_state, ClientResults(cohort, bits, stages.cost_fn(bits), payload, examples, losses)
+        cost = stages.cost_fn(bits)
+        return new_state, ClientResults(cohort, bits, cost, payload, examples, losses, dead, updates)
 
     return jax.jit(run_round, donate_argnums=0, out_shardings=clients.placement(executor))

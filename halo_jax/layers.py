@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from halo_jax import contraction
+from halo_jax import contraction, health
 from halo_jax.grid_sums import Window
 from halo_jax.quantize import DEFAULT, Numerics, host_shift, quantize_activation, quantize_error, quantize_weight
 from halo_jax.types import Precision
@@ -61,6 +61,7 @@ class _QuantLayer(nn.Module):
         if numerics.order == "wage":
             x = self._quantize_error(x, precision, numerics)
         x = quantize_activation(x, precision.activations)
+        self.sow(health.COLLECTION, health.NAME, health.dead_codes(x, precision.activations))
         weight = quantize_weight(kernel, precision.weights)
         y = contract(x, weight, precision, numerics.exact) / layer_scale(fan_in, numerics)
         if numerics.order == "neurosim" and not head:

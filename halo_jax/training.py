@@ -11,6 +11,7 @@ import optax
 from flax import linen as nn
 from jax import lax
 
+from halo_jax import health
 from halo_jax.recipes.base import Recipe
 from halo_jax.types import Precision, Stream, stream
 from halo_jax.whole import LIMB_BITS, Whole
@@ -30,7 +31,7 @@ class Images(NamedTuple):
     labels: jax.Array
 
 
-LocalTrain = Callable[..., tuple[Any, jax.Array]]
+LocalTrain = Callable[..., tuple[Any, jax.Array, jax.Array]]
 
 
 def normalise(images: jax.Array) -> jax.Array:
@@ -87,23 +88,32 @@ class LossSum(NamedTuple):
 
 
 def make_local_train(module: nn.Module, recipe: Recipe, batch_size: int, local_epochs: int) -> LocalTrain:
-    """Build `local_train(model, precision, shard, data, *, learning_rate, key) -> (model, loss)` for one client.
+    """Build `local_train(model, precision, shard, data, dead, *, learning_rate, key) -> (model, loss, dead)`.
 
-    `model` is what travels (int8 codes for `wage`), `precision` int32 bits (`[]`, or `[L]` per layer),
-    `learning_rate` float32 `[]`, `key` this client's and round's own key. `loss` is the mean over all examples and
-    steps, float32 `[]`. No argument has a client axis: `clients.lift`
-    adds it.
+    It is for one client: no argument has a client axis, `clients.lift` adds it. `model` is what travels (int8 codes for
+    `wage`), `precision` int32 bits (`[]`, or `[L]` per layer), `learning_rate` float32 `[]`, `key` this client's and
+    round's own key. `loss` is the mean over all examples and steps, float32 `[]`. `dead` counts, int32 `[L, 3]`, for
+    how many steps in a row each tensor has learned nothing (`health`).
     """
 
     def objective(params, images, labels, mask, precision, key):
-        logits: Any = module.apply({"params": params}, normalise(images), precision, rngs={"error": key})
+        inputs = normalise(images), precision
+        logits: Any
+        logits, left = module.apply({"params": params}, *inputs, rngs={"error": key}, mutable=[health.COLLECTION])
         terms = recipe.loss(logits, labels)
         weights = mask.astype(jnp.float32).reshape(mask.shape + (1,) * (terms.ndim - 1))
-        return jnp.sum(terms * weights), LossSum.of(terms, mask)
+        return jnp.sum(terms * weights), (LossSum.of(terms, mask), left)
 
     def local_train(
-        model: Any, precision: Precision, shard: Shard, data: Images, *, learning_rate: jax.Array, key: jax.Array
-    ) -> tuple[Any, jax.Array]:
+        model: Any,
+        precision: Precision,
+        shard: Shard,
+        data: Images,
+        dead: jax.Array,
+        *,
+        learning_rate: jax.Array,
+        key: jax.Array,
+    ) -> tuple[Any, jax.Array, jax.Array]:
         chex.assert_rank([shard.indices, shard.mask], 1)
         params = recipe.decode(model)
         order = batch_order(shard, batch_size, local_epochs, stream(key, Stream.SHUFFLE))
@@ -114,11 +124,13 @@ def make_local_train(module: nn.Module, recipe: Recipe, batch_size: int, local_e
             return lax.cond(batch[2].any(), train, lambda carry, batch: (carry, nothing), carry, batch)
 
         def train(carry, batch):
-            params, state = carry
+            params, state, dead = carry
             number, indices, mask = batch
             images, labels = data.images[indices], data.labels[indices]
             layer_key = stream(key, Stream.LAYER, number)
-            gradients, loss = jax.grad(objective, has_aux=True)(params, images, labels, mask, precision, layer_key)
+            gradients, (loss, left) = jax.grad(objective, has_aux=True)(
+                params, images, labels, mask, precision, layer_key
+            )
             updates, new_state = recipe.optimizer.update(
                 gradients,
                 state,
@@ -128,10 +140,12 @@ def make_local_train(module: nn.Module, recipe: Recipe, batch_size: int, local_e
                 precision=precision,
                 examples=mask.sum().astype(jnp.float32),
             )
-            return (optax.apply_updates(params, updates), new_state), (loss, mask.sum())
+            dead = jnp.where(health.dead_layers(gradients, left), dead + 1, 0)
+            return (optax.apply_updates(params, updates), new_state, dead), (loss, mask.sum())
 
         numbers = jnp.cumsum(order[1].any(axis=1)) - 1  # batches of padding only don't count
-        (params, _), (losses, counts) = lax.scan(step, (params, recipe.optimizer.init(params)), (numbers, *order))
-        return recipe.encode(params), losses.sum().mean(jnp.maximum(jnp.sum(counts), 1))
+        start = (params, recipe.optimizer.init(params), dead)
+        (params, _, dead), (losses, counts) = lax.scan(step, start, (numbers, *order))
+        return recipe.encode(params), losses.sum().mean(jnp.maximum(jnp.sum(counts), 1)), dead
 
     return local_train

@@ -13,6 +13,8 @@ from halo_jax.assemble import Parts, assemble
 from halo_jax.clients import sample_cohort
 from halo_jax.config import default
 from halo_jax.federation import ClientResults, FederationState, init_state, make_run_round
+from halo_jax.fingerprint import fingerprint
+from halo_jax.health import none_dead
 from halo_jax.types import Precision, Stream, stream
 
 CLIENTS = 4
@@ -74,13 +76,15 @@ def select_one(client, precision, demand, loss):
 
 @jax.jit
 def train_one(model, client, precision, shard):
-    """What a client does after it has chosen: its upload as the server sees it, payload bits and loss."""
+    """What a client does after it has chosen: its upload as the server sees it, and what it reports."""
     stages, key = parts().stages, stream(KEY, Stream.CLIENT, 0, client)
-    trained, loss = stages.local_train(model, precision, shard, parts().data.images, learning_rate=RATE, key=key)
+    images, dead = parts().data.images, none_dead(model)
+    trained, loss, dead = stages.local_train(model, precision, shard, images, dead, learning_rate=RATE, key=key)
     message, _, payload = stages.compressor.compress(
         trained, model, (), precision=precision, key=stream(key, Stream.COMPRESS)
     )
-    return stages.compressor.decompress(message, model), payload, loss
+    received = stages.compressor.decompress(message, model)
+    return received, payload, loss, dead, fingerprint(received)
 
 
 @functools.cache
@@ -94,7 +98,7 @@ def by_hand(cohort_size: int = CLIENTS) -> tuple[FederationState, ClientResults]
         for client in range(CLIENTS)
     ]
     cohort = sample_cohort(stream(KEY, Stream.COHORT, 0), CLIENTS, cohort_size)
-    models, payloads, losses = zip(
+    models, payloads, losses, dead, updates = zip(
         *(train_one(start.model, client, chosen[client], own(data.shards, client)) for client in cohort.tolist()),
         strict=True,
     )
@@ -104,12 +108,13 @@ def by_hand(cohort_size: int = CLIENTS) -> tuple[FederationState, ClientResults]
     )
     bits = stack([chosen[client] for client in cohort.tolist()])
     cost = parts().stages.cost_fn(bits)
-    results = ClientResults(cohort, bits, cost, jnp.stack(payloads), examples, jnp.stack(losses))
+    results = ClientResults(cohort, bits, cost, *map(jnp.stack, (payloads, examples, losses, dead, updates)))
     state = start._replace(
         round=start.round + 1,
         model=aggregated,
         precision=stack(chosen),
-        losses=start.losses.at[cohort].set(jnp.stack(losses)),
+        losses=start.losses.at[cohort].set(results.loss),
+        dead=start.dead.at[cohort].set(results.dead),
     )
     return jax.tree.map(np.asarray, (state, results))
 
@@ -137,7 +142,7 @@ def test_a_round_is_a_plain_loop_over_clients_bit_for_bit(executor, cohort_size)
 def test_a_clients_result_does_not_depend_on_who_else_takes_part():
     _, everyone = one_round("map")
     state, some = one_round("shard", 3)
-    for field in ("loss", "payload_up_bits", "examples"):
+    for field in ("loss", "payload_up_bits", "examples", "update", "dead"):
         np.testing.assert_array_equal(getattr(some, field), getattr(everyone, field)[some.client])
     absent = np.setdiff1d(np.arange(CLIENTS), some.client)
     assert len(absent) == 1

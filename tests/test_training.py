@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from halo_jax.health import none_dead
 from halo_jax.layers import QuantDense
 from halo_jax.quantize import uniform_like
 from halo_jax.recipes import float32, wage
@@ -58,7 +59,8 @@ def masters():
 @functools.cache
 def trainer(make, local_epochs):
     recipe = make()
-    return jax.jit(make_local_train(TwoDense(recipe.numerics), recipe, 4, local_epochs))
+    local_train = make_local_train(TwoDense(recipe.numerics), recipe, 4, local_epochs)
+    return jax.jit(lambda *args, **kwargs: local_train(*args, none_dead(masters()), **kwargs)[:2])
 
 
 order_of = jax.jit(batch_order, static_argnums=(1, 2))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from halo_jax.health import none_dead
 from halo_jax.layers import weight_limit
 from halo_jax.models import MODELS, layer_shapes
 from halo_jax.recipes import RECIPES, Recipe
@@ -69,6 +70,6 @@ def local_step(problem: Problem, batch: int):
     local_train = make_local_train(problem.module, problem.recipe, batch, local_epochs=1)
 
     def one_client(model, precision, shard, key, data, rate):
-        return local_train(model, precision, shard, data, learning_rate=rate, key=key)
+        return local_train(model, precision, shard, data, none_dead(model), learning_rate=rate, key=key)
 
     return one_client
