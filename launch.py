@@ -18,6 +18,7 @@ from halo_jax.datasets import DatasetError
 from halo_jax.devices import DeviceError, choose_devices, keep_compiled_programs
 from halo_jax.record import RecordError
 from halo_jax.run import run
+from halo_jax.stopping import Stopped
 
 _QUICKSTART = os.path.join(os.path.dirname(os.path.abspath(__file__)), "experiments", "quickstart.py")
 
@@ -61,6 +62,8 @@ def main(argv: list[str]) -> None:
         _stop(str(error), 2)
     except (RecordError, CheckpointError, jax.errors.JaxRuntimeError) as error:
         _stop(str(error).partition("\n")[0], 1)
+    except Stopped as stopped:
+        _stop(str(stopped), 128 + stopped.signum)
     except KeyboardInterrupt:
         _stop("stopped; the same command goes on from the last checkpoint", 130)
 

@@ -22,7 +22,7 @@ class Checkpoints:
     A checkpoint is complete or absent: orbax writes it under another name and renames it.
     """
 
-    def __init__(self, folder: str | Path):
+    def __init__(self, folder: str | Path, keep: int = 2, say=print):
         self._folder = (Path(folder) / FOLDER).absolute()
         options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True, enable_async_checkpointing=False)
         with self._one_line("open"):

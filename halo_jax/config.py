@@ -80,6 +80,11 @@ FIELDS: dict[str, Field] = {
     "rounds": _int(40, 1, "communication rounds R", high=1_000_000),
     "eval_every": _int(1, 1, "rounds between evaluations on the test split; the last round is always evaluated"),
     "checkpoint_every": _int(10, 1, "rounds between checkpoints; the last round is always saved"),
+    "keep_checkpoints": _int(2, 1, "checkpoints that are kept, the newest ones"),
+    "dead_after": _int(20, 1, "local steps in a row in which a layer learns nothing before a line says so"),
+    "fingerprint": _any(
+        False, "true or false", "print the fingerprint of every stage of a round, as in fingerprints.csv"
+    ),
     # --- data
     "dataset": _any("digits", "a name in halo_jax.datasets.DATASETS", "the images"),
     "data_dir": _any("", "a folder; empty: the data set's usual places", "where the files of the data set lie"),

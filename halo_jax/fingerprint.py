@@ -37,6 +37,8 @@ def as_text(words: Any) -> str:
 def _words(values: jax.Array) -> jax.Array:
     if values.dtype == jnp.float32:
         return lax.bitcast_convert_type(values, jnp.uint32)
+    if values.dtype == jnp.uint32:
+        return values
     return values.astype(jnp.int32).astype(jnp.uint32)
 
 

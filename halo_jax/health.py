@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from halo_jax.quantize import step_size
 
@@ -60,3 +61,16 @@ def name_tensors(model: Any) -> list[str]:
     paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(model)]
     names = ["/".join(str(getattr(key, "key", key)) for key in path) for path in paths]
     return [name.removesuffix("/kernel") for name in names]
+
+
+def first_dead(dead: np.ndarray, after: int) -> tuple[int, int] | None:
+    """Where a client's trouble begins: (tensor, kind) of `dead` `[L, 3]` with at least `after` steps, or None.
+
+    Dead activations come before the zero gradients that follow from them. They spread towards the logits, so the first
+    layer is named; zero gradients spread towards the image, so it is the last.
+    """
+    for kind in range(len(KINDS)):
+        (tensors,) = np.nonzero(dead[:, kind] >= after)
+        if len(tensors):
+            return int(tensors[-1 if KINDS[kind].startswith("gradient") else 0]), kind
+    return None

@@ -38,6 +38,10 @@ class Display:
     def __exit__(self, *exception: object) -> None:
         self._progress.stop()
 
+    def say(self, line: str) -> None:
+        """Print one line above the progress."""
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
     def begin_arm(self, name: str, rounds: int, rounds_done: int) -> None:
         """A new arm starts, or goes on after `rounds_done` rounds."""
         self._arm, self._rounds, self._first = name, rounds, True
@@ -57,8 +61,7 @@ class Display:
         if self._console.is_terminal:
             self._progress.update(self._task, completed=row.round, status=text)
         else:
-            line = f"{self._arm}  round {row.round:3d}/{self._rounds}  {text}"
-            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+            self.say(f"{self._arm}  round {row.round:3d}/{self._rounds}  {text}")
 
 
 def _clock(seconds: float) -> str:

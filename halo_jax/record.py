@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, get_type_hints
 import numpy as np
 
 CONFIG, ROUNDS, CLIENTS, SUMMARY = "config.json", "rounds.csv", "clients.csv", "summary.json"
+FINGERPRINTS = "fingerprints.csv"
 ARM_NAMES = {"halo_ps": "HaLo-FL"}  # what tables and figures call an arm, where not by its own name
 _DTYPES = {int: np.int64, str: np.str_}  # of a column, by the type of its field; all others float64
 
@@ -47,7 +48,7 @@ class RoundRecord(NamedTuple):
     payload_up_bits: int
     payload_down_bits: int
     examples: int
-    seconds: float  # wall time, the only column that differs between two equal runs
+    seconds: float  # wall time, the only thing in all tables that differs between two equal runs
 
 
 class ClientRecord(NamedTuple):
@@ -66,6 +67,24 @@ class ClientRecord(NamedTuple):
     payload_down_bits: int
     examples: int
     train_loss: float
+    dead_steps: int  # for how many local steps in a row some layer has learned nothing, and which and why (`health`)
+    dead_layer: str
+
+
+class FingerprintRecord(NamedTuple):
+    """One row of `fingerprints.csv`: the bits of one stage of a round. Where two runs part, these differ first.
+
+    The stages of a round, in order: `broadcast` (the model that clients receive), `precision` (of all clients),
+    `update` (what the server receives from each client) and `aggregate` (the new model).
+    """
+
+    round: int  # from 1
+    stage: str
+    client: int | None  # of an update
+    fingerprint: str  # 16 hexadecimal digits
+
+
+_TABLES: dict[str, Any] = {CLIENTS: ClientRecord, FINGERPRINTS: FingerprintRecord, ROUNDS: RoundRecord}  # as written
 
 
 class Run(NamedTuple):
@@ -83,18 +102,20 @@ class Run(NamedTuple):
 
 
 def create(folder: str | Path, config: Mapping[str, Any]) -> None:
-    """Make a run folder: two tables without rows, then `config.json`. Raises RecordError if there is one."""
+    """Make a run folder: its tables without rows, then `config.json`. Raises RecordError if there is one."""
     folder = Path(folder)
     if (folder / CONFIG).exists():
         raise RecordError(f"{folder / CONFIG}: already there; resume this run or choose another folder")
-    write(folder / CLIENTS, csv_text([ClientRecord._fields]))
-    write(folder / ROUNDS, csv_text([RoundRecord._fields]))
+    for name, kind in _TABLES.items():
+        write(folder / name, csv_text([kind._fields]))
     write(folder / CONFIG, json.dumps(_plain(config), indent=2) + "\n")
 
 
-def append(folder: str | Path, row: RoundRecord, clients: Sequence[ClientRecord]) -> None:
-    """Add one round: its clients first, then the round itself. Raises RecordError, as on a full disk."""
-    for name, rows in ((CLIENTS, clients), (ROUNDS, [row])):
+def append(
+    folder: str | Path, row: RoundRecord, clients: Sequence[ClientRecord], fingerprints: Sequence[FingerprintRecord]
+) -> None:
+    """Add one round: its clients first, the round itself last. Raises RecordError, as on a full disk."""
+    for name, rows in zip(_TABLES, (clients, fingerprints, [row]), strict=True):
         path = Path(folder) / name
         with _errors_of(path), open(path, "r+b") as file:  # never makes a file without a header
             file.seek(0, os.SEEK_END)
@@ -108,7 +129,7 @@ def finish(folder: str | Path, summary: Mapping[str, Any]) -> None:
 
 def resume(folder: str | Path, rounds_done: int) -> None:
     """Drop rows after round `rounds_done` and half-written lines. Raises RecordError if a round is gone."""
-    for name, kind in ((CLIENTS, ClientRecord), (ROUNDS, RoundRecord)):
+    for name, kind in _TABLES.items():
         path = Path(folder) / name
         with _errors_of(path):
             kept = [cells for cells in _cells(path, kind._fields) if int(cells[0]) <= rounds_done]
@@ -185,7 +206,7 @@ def _read_table(path: Path, types: dict[str, Any]) -> dict[str, np.ndarray]:
     with _errors_of(path):
         rows = _cells(path, tuple(types))
         return {
-            name: np.array([row[i] or "nan" for row in rows], dtype=_DTYPES.get(kind, np.float64))
+            name: np.array([row[i] or (kind is not str and "nan") or "" for row in rows], _DTYPES.get(kind, np.float64))
             for i, (name, kind) in enumerate(types.items())
         }
 

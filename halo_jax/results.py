@@ -12,12 +12,13 @@ import jax
 import numpy as np
 
 import halo_jax
-from halo_jax import contraction
+from halo_jax import contraction, health
 from halo_jax.assemble import Parts
 from halo_jax.config import Config
 from halo_jax.evaluation import Scores
-from halo_jax.federation import ClientResults
-from halo_jax.record import ClientRecord, RoundRecord, Run
+from halo_jax.federation import ClientResults, FederationState
+from halo_jax.fingerprint import as_text, fingerprint
+from halo_jax.record import ClientRecord, FingerprintRecord, RoundRecord, Run
 from halo_jax.types import Constraint
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
@@ -27,6 +28,7 @@ def client_rows(round: int, answers: ClientResults, parts: Parts) -> list[Client
     """One row per client of the cohort; `round` counts from 1."""
     arrays: Any = jax.tree.map(np.asarray, answers)
     constraints = np.asarray(parts.data.demands.constraint)
+    names = health.name_tensors(parts.model)
     down = sum(leaf.size for leaf in jax.tree.leaves(parts.model)) * parts.recipe.model_bits
     return [
         ClientRecord(
@@ -43,9 +45,35 @@ def client_rows(round: int, answers: ClientResults, parts: Parts) -> list[Client
             payload_down_bits=down,
             examples=int(arrays.examples[i]),
             train_loss=arrays.loss[i],
+            dead_steps=int(arrays.dead[i].max()),
+            dead_layer=_dead_layer(arrays.dead[i], names),
         )
         for i, client in enumerate(arrays.client)
     ]
+
+
+def _dead_layer(dead: np.ndarray, names: list[str]) -> str:
+    where = health.first_dead(dead, max(1, dead.max()))
+    return f"{names[where[0]]}: {health.KINDS[where[1]]}" if where else ""
+
+
+def fingerprint_rows(round: int, broadcast: str, state: FederationState, answers: ClientResults):
+    """One row per stage, and per client where a stage has clients."""
+    updates = zip(np.asarray(answers.client).tolist(), np.asarray(answers.update), strict=True)
+    return [
+        FingerprintRecord(round, "broadcast", None, broadcast),
+        FingerprintRecord(round, "precision", None, fingerprint_of(state.precision)),
+        *(FingerprintRecord(round, "update", client, as_text(words)) for client, words in updates),
+        FingerprintRecord(round, "aggregate", None, fingerprint_of(state.model)),
+    ]
+
+
+def fingerprint_of(tree: Any) -> str:
+    """The fingerprint of arrays as text."""
+    return as_text(_fingerprint(tree))
+
+
+_fingerprint = jax.jit(fingerprint)
 
 
 def round_row(index: int, rows: list[ClientRecord], scores: Scores | None, parts: Parts, seconds: float) -> RoundRecord:

@@ -13,8 +13,17 @@ from halo_jax import record
 from halo_jax.checkpoint import FOLDER as CHECKPOINTS
 from halo_jax.config import FIELDS, Config, ConfigError
 
-_FREE_FIELDS = ("executor", "chunk_size", "checkpoint_every", "data_dir", "evaluation.batch_size")  # change no result
-_TABLES = (record.ROUNDS, record.CLIENTS)
+_FREE_FIELDS = (  # change no result
+    "executor",
+    "chunk_size",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "dead_after",
+    "fingerprint",
+    "data_dir",
+    "evaluation.batch_size",
+)
+_TABLES = (record.ROUNDS, record.CLIENTS, record.FINGERPRINTS)
 _OWN = (*_TABLES, record.SUMMARY, "table.csv", "report.html", "figures", CHECKPOINTS, record.CONFIG)
 
 

@@ -40,7 +40,7 @@ def client_rows(arm: str, number: int, rounds: int) -> list[record.ClientRecord]
         bits = precision(arm, group, (number - 1) / rounds)
         payload = (WEIGHTS * bits.weights, WEIGHTS * 8)
         loss = 0.9 / number + 0.001 * client
-        rows.append(record.ClientRecord(number, client, group, *bits, *cost(bits), *payload, 300, loss))
+        rows.append(record.ClientRecord(number, client, group, *bits, *cost(bits), *payload, 300, loss, 0, ""))
     return rows
 
 
@@ -74,7 +74,7 @@ def write_run(folder: Path, arm: str = "halo_ps", rounds: int = 40, eval_every: 
     for number in range(1, rounds + 1):
         clients = client_rows(arm, number, rounds)
         row = round_row(arm, number, rounds, clients, eval_every)
-        record.append(folder, row, clients)
+        record.append(folder, row, clients, [record.FingerprintRecord(number, "aggregate", None, f"{number:016x}")])
     record.finish(folder, summary(schema, arm, row))
     return record.read(folder)
 

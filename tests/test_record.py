@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from halo_jax import record
-from halo_jax.record import ClientRecord, RoundRecord
+from halo_jax.record import ClientRecord, FingerprintRecord, RoundRecord
 from tests.record_fixture import write_run
 
-CLIENT = ClientRecord(1, 0, "energy", 8, 6, 4, 0.1, 1 / 3, 1e-300, 2**40, 2**33 + 1, 17, np.float32(0.1))
+CLIENT = ClientRecord(1, 0, "energy", 8, 6, 4, 0.1, 1 / 3, 1e-300, 2**40, 2**33 + 1, 17, np.float32(0.1), 0, "")
+PRINTS = [FingerprintRecord(1, "aggregate", None, "00000000deadbeef")]
 ROUND = RoundRecord(
     1,
     8.0,
@@ -42,7 +43,7 @@ def same_bits(read: np.ndarray, written) -> bool:
 
 
 def test_every_column_reads_back_to_the_same_bits(folder):
-    record.append(folder, ROUND, [CLIENT])
+    record.append(folder, ROUND, [CLIENT], PRINTS)
     run = record.read(folder)
     assert tuple(run.rounds) == RoundRecord._fields
     assert tuple(run.clients) == ClientRecord._fields
@@ -60,12 +61,12 @@ def test_every_column_reads_back_to_the_same_bits(folder):
 def test_any_finite_float_reads_back_to_the_same_bits(folder, dtype):
     words = np.random.default_rng(0).integers(0, 2**63, 3000, dtype=np.uint64).astype(f"u{dtype().nbytes}")
     values = [value for value in words.view(dtype) if np.isfinite(value)]
-    record.append(folder, ROUND, [CLIENT._replace(train_loss=value) for value in values])
+    record.append(folder, ROUND, [CLIENT._replace(train_loss=value) for value in values], PRINTS)
     assert record.read(folder).clients["train_loss"].astype(dtype).tobytes() == np.array(values).tobytes()
 
 
 def test_float32_is_written_with_its_own_digits_and_none_as_an_empty_cell(folder):
-    record.append(folder, ROUND, [CLIENT])
+    record.append(folder, ROUND, [CLIENT], PRINTS)
     cells = dict(zip(RoundRecord._fields, (folder / "rounds.csv").read_text().split("\n")[1].split(","), strict=True))
     assert cells["accuracy"] == "0.8014"
     assert cells["test_loss"] == ""
@@ -75,7 +76,9 @@ def test_float32_is_written_with_its_own_digits_and_none_as_an_empty_cell(folder
 
 def test_header_stands_once_and_a_round_is_on_disk_when_append_returns(folder):
     for number in (1, 2):
-        record.append(folder, ROUND._replace(round=number), [CLIENT._replace(round=number)])
+        record.append(
+            folder, ROUND._replace(round=number), [CLIENT._replace(round=number)], [PRINTS[0]._replace(round=number)]
+        )
         assert (folder / "rounds.csv").read_text().count("\n") == 1 + number
     assert (folder / "clients.csv").read_text().count("learning_rate,") == 0
     assert (folder / "clients.csv").read_text().count("constraint") == 1
@@ -89,12 +92,12 @@ def test_clients_of_a_round_are_written_before_the_round(folder, monkeypatch):
         return path.open(mode)
 
     monkeypatch.setattr(record, "open", opened, raising=False)
-    record.append(folder, ROUND, [CLIENT])
-    assert order == ["clients.csv", "rounds.csv"]
+    record.append(folder, ROUND, [CLIENT], PRINTS)
+    assert order == ["clients.csv", "fingerprints.csv", "rounds.csv"]
 
 
 def test_read_leaves_out_a_round_that_is_not_complete(folder):
-    record.append(folder, ROUND, [CLIENT])
+    record.append(folder, ROUND, [CLIENT], PRINTS)
     with open(folder / "clients.csv", "a") as file:
         file.write(record.csv_text([CLIENT._replace(round=2)]) + "2,1,ener")
     run = record.read(folder)

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from halo_jax import record
-from halo_jax.record import ClientRecord, RecordError
+from halo_jax.record import ClientRecord, FingerprintRecord, RecordError
 from tests.record_fixture import client_rows, round_row
 
 CLIENTS = client_rows("8-8-8", 1, 1)
 ROUND = round_row("8-8-8", 1, 1, CLIENTS, 1)
+PRINTS = [FingerprintRecord(1, "aggregate", None, "00000000deadbeef")]
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def one_line(error: pytest.ExceptionInfo, name: str) -> str:
 
 
 def test_resume_after_a_round_that_was_never_written_fails(folder):
-    record.append(folder, ROUND, CLIENTS)
+    record.append(folder, ROUND, CLIENTS, PRINTS)
     with pytest.raises(RecordError) as error:
         record.resume(folder, 3)
     assert "round 2 is missing" in one_line(error, "clients.csv")
@@ -46,7 +47,13 @@ def test_a_summary_that_cannot_be_written_leaves_the_old_one(folder, monkeypatch
         record.finish(folder, {"accuracy": 0.9})
     assert "No space left on device" in one_line(error, "summary.json")
     assert json.loads((folder / "summary.json").read_text()) == {"accuracy": 0.5}
-    assert sorted(os.listdir(folder)) == ["clients.csv", "config.json", "rounds.csv", "summary.json"]
+    assert sorted(os.listdir(folder)) == [
+        "clients.csv",
+        "config.json",
+        "fingerprints.csv",
+        "rounds.csv",
+        "summary.json",
+    ]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
@@ -54,7 +61,7 @@ def test_a_full_disk_is_one_line(folder):
     os.remove(folder / "clients.csv")
     os.symlink("/dev/full", folder / "clients.csv")
     with pytest.raises(RecordError) as error:
-        record.append(folder, ROUND, CLIENTS)
+        record.append(folder, ROUND, CLIENTS, PRINTS)
     one_line(error, "clients.csv")
 
 
@@ -80,8 +87,12 @@ def test_create_does_not_overwrite_a_run(folder):
         ("summary.json", "[1]", "not a JSON object"),
         ("rounds.csv", "", "first line is not round,"),
         ("rounds.csv", "a,b\n1,2\n", "first line is not round,"),
-        ("clients.csv", ",".join(ClientRecord._fields) + "\n1,2\n", "line 2 has 2 cells, not 13"),
-        ("clients.csv", ",".join(ClientRecord._fields) + "\n" + "x," * 12 + "x\n", "x"),
+        (
+            "clients.csv",
+            ",".join(ClientRecord._fields) + "\n1,2\n",
+            f"line 2 has 2 cells, not {len(ClientRecord._fields)}",
+        ),
+        ("clients.csv", ",".join(ClientRecord._fields) + "\n" + "x," * (len(ClientRecord._fields) - 1) + "x\n", "x"),
         ("clients.csv", ",".join(ClientRecord._fields) + "\n\udcff\n", "utf-8"),
     ],
 )
@@ -97,5 +108,5 @@ def test_a_wrong_file_is_one_line(folder, name, text, reason):
 
 def test_append_outside_a_run_folder_fails(tmp_path):
     with pytest.raises(RecordError) as error:
-        record.append(tmp_path, ROUND, CLIENTS)
+        record.append(tmp_path, ROUND, CLIENTS, PRINTS)
     one_line(error, "clients.csv")

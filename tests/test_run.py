@@ -17,7 +17,7 @@ from halo_jax.run import run
 
 ARMS = ("8-8-8", "halo_ps")
 ROUNDS = 4
-FILES = ("checkpoints", "clients.csv", "config.json", "rounds.csv", "summary.json")
+FILES = ("checkpoints", "clients.csv", "config.json", "fingerprints.csv", "rounds.csv", "summary.json")
 REPORT = ("config.json", "figures", "report.html", "table.csv")
 
 
@@ -70,11 +70,11 @@ def resumed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("resumed") / "toy"
     append = record.append
 
-    def stop(path, row, clients):
+    def stop(path, row, *others):
         if path.name == "halo_ps" and row.round == 4:
             (path / "clients.csv").open("a").write("4,0,ener")  # as a killed process leaves it
             raise KeyboardInterrupt
-        append(path, row, clients)
+        append(path, row, *others)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(record, "append", stop)
@@ -173,7 +173,8 @@ def test_a_stopped_run_launched_again_is_the_uninterrupted_one_bit_for_bit(whole
     one, other = whole[0] / arm, resumed[0] / arm
     assert record.RoundRecord._fields[-1] == "seconds"
     assert without_seconds(one / "rounds.csv") == without_seconds(other / "rounds.csv")
-    assert (one / "clients.csv").read_bytes() == (other / "clients.csv").read_bytes()
+    for table in ("clients.csv", "fingerprints.csv"):
+        assert (one / table).read_bytes() == (other / table).read_bytes()
     hashes = [json.loads((folder / "summary.json").read_text())["model_sha256"] for folder in (one, other)]
     assert hashes[0] == hashes[1]
 

@@ -83,7 +83,7 @@ def redraw(folder, arm, trace) -> record.Run:
     for number, bits in enumerate(trace, start=1):
         names = ("weights_bits", "activations_bits", "errors_bits")
         rows = [row._replace(**dict(zip(names, bits, strict=True))) for row in client_rows(arm, number, len(trace))]
-        record.append(folder / "run", round_row(arm, number, len(trace), rows, 1), rows)
+        record.append(folder / "run", round_row(arm, number, len(trace), rows, 1), rows, [])
     return record.read(folder / "run")
 
 
