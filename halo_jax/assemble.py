@@ -12,7 +12,7 @@ from flax import linen as nn
 from halo_jax import datasets, federation
 from halo_jax.clients import placement, resolve_executor
 from halo_jax.compressors import COMPRESSORS
-from halo_jax.config import Config, ConfigError, cohort_size
+from halo_jax.config import Config, ConfigError, cohort_size, show
 from halo_jax.evaluation import make_evaluate
 from halo_jax.hardware import PLATFORMS
 from halo_jax.models import MODELS, layer_shapes
@@ -56,7 +56,7 @@ def check_names(config: Config) -> None:
     ]
     for field, name, table in named:
         if name not in table:
-            raise ConfigError(f"{field}={name!r}; known: {', '.join(table)}")
+            raise ConfigError(f"{field}={show(name)}; known: {', '.join(table)}")
 
 
 def is_precision(arm: str) -> bool:
@@ -111,7 +111,9 @@ def learning_rates(config: Config, recipe: Recipe) -> np.ndarray:
     """The learning rate of every round, float32 `[R]`: one per phase, phases by their share of the rounds."""
     rates, phases = recipe.learning_rates, config.recipe.phases
     if len(rates) != len(phases):
-        raise ConfigError(f"recipe.phases={phases!r} has {len(phases)} entries; allowed: {len(rates)}, one per rate")
+        raise ConfigError(
+            f"recipe.phases={show(phases)} has {len(phases)} entries; allowed: {len(rates)}, one per rate"
+        )
     ends = np.round(np.cumsum(phases) * config.rounds).astype(int)
     phase = np.searchsorted(ends, np.arange(config.rounds), side="right")
     return np.asarray(rates, np.float32)[np.minimum(phase, len(rates) - 1)]
