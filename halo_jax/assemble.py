@@ -23,7 +23,7 @@ from halo_jax.selectors.halo_ps import reduction_rounds
 from halo_jax.training import Images, Shard, make_local_train
 from halo_jax.types import Constraint, Cost, Demand, Precision, Stream, stream
 
-MAX_EXAMPLES_TIMES_CODE = 2**31 - 1  # the server's exact sum is an int32
+INT32_MAX = 2**31 - 1  # the server's exact sum, the bits of a message and the images a client has seen are int32
 
 
 class Parts(NamedTuple):
@@ -79,7 +79,7 @@ def assemble(config: Config) -> Parts:
     """
     check_names(config)
     root = jax.random.key(config.seed)
-    dataset = datasets.load(config.dataset, config.data_dir, config.train_examples, config.test_examples)
+    dataset = _dataset(config)
     executor, reason = resolve_executor(
         config.executor, jax.default_backend(), jax.device_count(), cohort_size(config), config.chunk_size
     )
@@ -93,6 +93,7 @@ def assemble(config: Config) -> Parts:
     init = jax.jit(
         lambda key: recipe.encode(module.init(key, image, Precision(8, 8, 8))["params"]), compiler_options=unoptimised
     )
+    _check_payload(config, jax.eval_shape(init, root), recipe.model_bits)
     return Parts(
         recipe=recipe,
         module=module,
@@ -127,6 +128,25 @@ def make_selector(config: Config):
     return build(SELECTORS[chosen.name], fields)
 
 
+def _dataset(config: Config) -> datasets.Dataset:
+    try:
+        return datasets.load(config.dataset, config.data_dir, config.train_examples, config.test_examples)
+    except jax.errors.JaxRuntimeError:
+        raise
+    except (OSError, RuntimeError) as error:  # a name too long, no permission, ~nobody
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"data_dir={show(config.data_dir)}: {reason}; allowed: a folder that can be read") from error
+
+
+def _check_payload(config: Config, model: Any, bits: int) -> None:
+    weights = sum(leaf.size for leaf in jax.tree.leaves(model))
+    if weights * bits > INT32_MAX:
+        raise ConfigError(
+            f"width={config.width:g} gives {config.model} {weights} weights of {bits} bits; "
+            f"allowed: at most {INT32_MAX // bits}, so that the bits of a message can be counted"
+        )
+
+
 def _federated_data(config: Config, dataset: datasets.Dataset, root: jax.Array) -> federation.FederatedData:
     if config.num_clients > len(dataset.train_labels):
         raise ConfigError(
@@ -140,10 +160,16 @@ def _federated_data(config: Config, dataset: datasets.Dataset, root: jax.Array) 
         int(np.sort(parts.num_examples)[-cohort_size(config) :].sum()),
         2 ** (config.recipe.gradient_bits - 1) - 1,
     )
-    if total * largest > MAX_EXAMPLES_TIMES_CODE:
-        limit = MAX_EXAMPLES_TIMES_CODE // largest
+    if total * largest > INT32_MAX:
+        limit = INT32_MAX // largest
         raise ConfigError(
             f"{total} training images in one cohort; allowed: at most {limit}, so that the server's sum is exact"
+        )
+    seen = int(parts.num_examples.max())
+    if config.local_epochs * seen > INT32_MAX:
+        raise ConfigError(
+            f"local_epochs={config.local_epochs} for a client of {seen} images; "
+            f"allowed: at most {INT32_MAX // seen}, so that the images it sees can be counted"
         )
     return federation.FederatedData(
         images=Images(jax.tree.map(jnp.asarray, dataset.train_images), jnp.asarray(dataset.train_labels)),

@@ -224,11 +224,12 @@ def unknown_field(name: str) -> str:
 
 
 def explain(message: str) -> str:
-    """A flag parser's message without a traceback inside it, with what is allowed for the field that it names."""
+    """A flag parser's message in one short line, without a traceback, with what is allowed for the field it names."""
     if "Traceback" in message:
         message = message.partition("Traceback")[0] + message.rpartition("\n")[2]
     named = re.search(r"--config\.([\w.]+)=", message)
-    return f"{message}; allowed: {FIELDS[named[1]].allowed}" if named and named[1] in FIELDS else message
+    line = _shorten(message, 180)
+    return f"{line}; allowed: {FIELDS[named[1]].allowed}" if named and named[1] in FIELDS else line
 
 
 def validate(config: Config) -> None:
