@@ -12,7 +12,7 @@ from flax import linen as nn
 from halo_jax import datasets, federation
 from halo_jax.clients import placement, resolve_executor
 from halo_jax.compressors import COMPRESSORS
-from halo_jax.config import Config, ConfigError, cohort_size
+from halo_jax.config import Config, ConfigError, cohort_size, show
 from halo_jax.contraction import check_kernels
 from halo_jax.evaluation import make_evaluate
 from halo_jax.hardware import PLATFORMS
@@ -24,7 +24,7 @@ from halo_jax.selectors.halo_ps import reduction_rounds
 from halo_jax.training import Images, Shard, make_local_train
 from halo_jax.types import Constraint, Cost, Demand, Precision, Stream, stream
 
-MAX_EXAMPLES_TIMES_CODE = 2**31 - 1  # the server's exact sum is an int32
+INT32_MAX = 2**31 - 1  # the server's exact sum, the bits of a message and the images a client has seen are int32
 
 
 class Parts(NamedTuple):
@@ -57,7 +57,7 @@ def check_names(config: Config) -> None:
     ]
     for field, name, table in named:
         if name not in table:
-            raise ConfigError(f"{field}={name!r}; known: {', '.join(table)}")
+            raise ConfigError(f"{field}={show(name)}; known: {', '.join(table)}")
 
 
 def is_precision(arm: str) -> bool:
@@ -84,7 +84,7 @@ def assemble(config: Config) -> Parts:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     root = jax.random.key(config.seed)
-    dataset = datasets.load(config.dataset, config.data_dir, config.train_examples, config.test_examples)
+    dataset = _dataset(config)
     executor, reason = resolve_executor(
         config.executor, jax.default_backend(), jax.device_count(), cohort_size(config), config.chunk_size
     )
@@ -98,6 +98,7 @@ def assemble(config: Config) -> Parts:
     init = jax.jit(
         lambda key: recipe.encode(module.init(key, image, Precision(8, 8, 8))["params"]), compiler_options=unoptimised
     )
+    _check_payload(config, jax.eval_shape(init, root), recipe.model_bits)
     return Parts(
         recipe=recipe,
         module=module,
@@ -116,7 +117,9 @@ def learning_rates(config: Config, recipe: Recipe) -> np.ndarray:
     """The learning rate of every round, float32 `[R]`: one per phase, phases by their share of the rounds."""
     rates, phases = recipe.learning_rates, config.recipe.phases
     if len(rates) != len(phases):
-        raise ConfigError(f"recipe.phases={phases!r} has {len(phases)} entries; allowed: {len(rates)}, one per rate")
+        raise ConfigError(
+            f"recipe.phases={show(phases)} has {len(phases)} entries; allowed: {len(rates)}, one per rate"
+        )
     ends = np.round(np.cumsum(phases) * config.rounds).astype(int)
     phase = np.searchsorted(ends, np.arange(config.rounds), side="right")
     return np.asarray(rates, np.float32)[np.minimum(phase, len(rates) - 1)]
@@ -128,6 +131,25 @@ def make_selector(config: Config):
     rounds = reduction_rounds(config.rounds, chosen.reduce_every, chosen.reduce_rounds)
     fields = {**chosen, "floor": Precision.parse(chosen.floor), "reduce_rounds": rounds}
     return build(SELECTORS[chosen.name], fields)
+
+
+def _dataset(config: Config) -> datasets.Dataset:
+    try:
+        return datasets.load(config.dataset, config.data_dir, config.train_examples, config.test_examples)
+    except jax.errors.JaxRuntimeError:
+        raise
+    except (OSError, RuntimeError) as error:  # a name too long, no permission, ~nobody
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"data_dir={show(config.data_dir)}: {reason}; allowed: a folder that can be read") from error
+
+
+def _check_payload(config: Config, model: Any, bits: int) -> None:
+    weights = sum(leaf.size for leaf in jax.tree.leaves(model))
+    if weights * bits > INT32_MAX:
+        raise ConfigError(
+            f"width={config.width:g} gives {config.model} {weights} weights of {bits} bits; "
+            f"allowed: at most {INT32_MAX // bits}, so that the bits of a message can be counted"
+        )
 
 
 def _federated_data(config: Config, dataset: datasets.Dataset, root: jax.Array) -> federation.FederatedData:
@@ -143,10 +165,16 @@ def _federated_data(config: Config, dataset: datasets.Dataset, root: jax.Array) 
         int(np.sort(parts.num_examples)[-cohort_size(config) :].sum()),
         2 ** (config.recipe.gradient_bits - 1) - 1,
     )
-    if total * largest > MAX_EXAMPLES_TIMES_CODE:
-        limit = MAX_EXAMPLES_TIMES_CODE // largest
+    if total * largest > INT32_MAX:
+        limit = INT32_MAX // largest
         raise ConfigError(
             f"{total} training images in one cohort; allowed: at most {limit}, so that the server's sum is exact"
+        )
+    seen = int(parts.num_examples.max())
+    if config.local_epochs * seen > INT32_MAX:
+        raise ConfigError(
+            f"local_epochs={config.local_epochs} for a client of {seen} images; "
+            f"allowed: at most {INT32_MAX // seen}, so that the images it sees can be counted"
         )
     return federation.FederatedData(
         images=Images(jax.tree.map(jnp.asarray, dataset.train_images), jnp.asarray(dataset.train_labels)),

@@ -32,6 +32,10 @@ def _int(default: int, low: int, reason: str, high: int = 2**31 - 1) -> Field:
     return Field(default, f"a whole number from {low} to {high}", lambda value: low <= value <= high, reason)
 
 
+def _bits(reason: str) -> Field:
+    return Field(0, "0, or a whole number from 2 to 8", lambda bits: bits == 0 or 2 <= bits <= 8, reason)
+
+
 def _float(default: float, low: float, high: float, reason: str, *, above: bool = False) -> Field:
     allowed = f"a number {'above' if above else 'from'} {low:g} to {high:g}"
     return Field(default, allowed, lambda v: (v > low if above else v >= low) and v <= high, reason)
@@ -41,13 +45,17 @@ def _choice(default: str, options: tuple[str, ...], reason: str) -> Field:
     return Field(default, "one of " + ", ".join(options), lambda value: value in options, reason)
 
 
-def _any(default: Any, allowed: str, reason: str) -> Field:
-    return Field(default, allowed, lambda value: True, reason)
+def _name(default: str, allowed: str, reason: str) -> Field:
+    return Field(default, allowed, lambda name: len(name) <= _LONGEST_NAME, reason)
 
 
 def _is_precision(text: str) -> bool:
     parts = text.split("-")
-    return len(parts) == 3 and all(part in "2345678" and part for part in parts)
+    return len(parts) == 3 and all(len(part) == 1 and part in "2345678" for part in parts)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
 
 
 def _is_round(number: Any) -> bool:
@@ -62,18 +70,20 @@ def _numbers(default: tuple, allowed: str, check: Callable[[Any], bool], reason:
     return Field(default, allowed, lambda values: all(check(value) for value in values), reason)
 
 
+_LONGEST_NAME = 100
+
 FIELDS: dict[str, Field] = {
     # --- what is run
     "name": Field(
         "experiment",
-        "letters, digits, '_', '-' and '.', no '.' first",
-        lambda name: re.fullmatch(r"[\w-][\w.-]*", name) is not None,
+        f"letters, digits, '_', '-' and '.', no '.' first, at most {_LONGEST_NAME} of them",
+        lambda name: len(name) <= _LONGEST_NAME and re.fullmatch(r"[\w-][\w.-]*", name) is not None,
         "names the run folder and heads the report",
     ),
     "arms": _numbers(
         (),
         "names of selectors or precisions such as '8-8-8'; empty: one run with selector.name",
-        lambda arm: isinstance(arm, str) and bool(arm),
+        lambda arm: isinstance(arm, str) and 0 < len(arm) <= _LONGEST_NAME,
         "runs that differ only in how precision is chosen, one after the other, compared in one report",
     ),
     "seed": _int(0, 0, "every random draw is a named fold of this number"),
@@ -86,8 +96,13 @@ FIELDS: dict[str, Field] = {
         False, "true or false", "print the fingerprint of every stage of a round, as in fingerprints.csv"
     ),
     # --- data
-    "dataset": _any("digits", "a name in halo_jax.datasets.DATASETS", "the images"),
-    "data_dir": _any("", "a folder; empty: the data set's usual places", "where the files of the data set lie"),
+    "dataset": _name("digits", "a name in halo_jax.datasets.DATASETS", "the images"),
+    "data_dir": Field(
+        "",
+        "a folder, in printable characters; empty: the data set's usual places",
+        str.isprintable,
+        "where the files of the data set lie",
+    ),
     "train_examples": _int(0, 0, "use only the first so many training images of a fixed shuffle; 0: all"),
     "test_examples": _int(0, 0, "the same for the test split"),
     "partition.name": _choice("iid", ("iid", "dirichlet", "shards"), "how images are dealt to clients"),
@@ -95,26 +110,26 @@ FIELDS: dict[str, Field] = {
     "partition.shards_per_client": _int(2, 1, "label-sorted shards each client gets"),
     "partition.min_examples": _int(1, 1, "fewest images a client may get under dirichlet"),
     # --- model and its training
-    "model": _any("vgg7", "a name in halo_jax.models.MODELS", "the network"),
+    "model": _name("vgg7", "a name in halo_jax.models.MODELS", "the network"),
     "width": _float(0.125, 0, 4, "multiplies all channel counts; 1 is the paper's network", above=True),
-    "recipe.name": _any("wage", "a name in halo_jax.recipes.RECIPES", "how a client trains"),
+    "recipe.name": _name("wage", "a name in halo_jax.recipes.RECIPES", "how a client trains"),
     "recipe.learning_rates": _numbers(
         (),
         "positive numbers, one per phase; empty: the recipe's own (wage: 8, 1, 1/8)",
-        lambda rate: type(rate) in (int, float) and 1e-30 < rate < 1e30,
+        lambda rate: _is_number(rate) and 1e-30 < rate < 1e30,
         "learning rate of each phase; the paper's 8, 1, 1/8",
     ),
     "recipe.phases": _numbers(
         (0.6, 0.2, 0.2),
         "fractions of the rounds that add up to 1, one per learning rate",
-        lambda part: 0 <= part <= 1,
+        lambda part: _is_number(part) and 0 <= part <= 1,
         "the paper's 60, 20, 20 of 100 rounds",
     ),
     "recipe.loss": _choice("sse", ("sse", "cross_entropy"), "training loss of wage (A10)"),
     "recipe.gradient_bits": _int(8, 8, "kG: bits of the master weights and their steps (A2)", high=12),
     "recipe.clip_bits": _choice("gradient", ("gradient", "weights"), "grid that bounds the master (A4)"),
     "recipe.min_limit": _float(0.75, 0, 1, "L_min of initial weights and layer scale (A1)", above=True),
-    "recipe.input_bits": _int(0, 0, "bits of the input image; 0: the client's activation bits (A9)", high=8),
+    "recipe.input_bits": _bits("bits of the input image; 0: the client's activation bits (A9)"),
     "recipe.shift": _choice("round", ("round", "ceil"), "power of two that normalises errors and gradients (A11)"),
     "recipe.error_rounding": _choice("nearest", ("nearest", "stochastic"), "rounding of errors (A11)"),
     "recipe.order": _choice("wage", ("wage", "neurosim"), "quantise after or before pooling and ReLU (A15)"),
@@ -122,9 +137,10 @@ FIELDS: dict[str, Field] = {
         "stochastic", ("stochastic", "nearest", "none"), "server rounding to 8 bits; none keeps float32 (A7)"
     ),
     "recipe.momentum": _float(0.9, 0, 0.999, "momentum of the float32 recipe"),
-    "exact": _any(
+    "exact": Field(
         True,
         "true or false",
+        lambda value: True,
         "sums of products exact for any input; false allows plain float32 sums where they are faster",
     ),
     # --- clients
@@ -135,7 +151,7 @@ FIELDS: dict[str, Field] = {
     "executor": _choice("auto", ("auto", "vmap", "map", "chunk", "shard"), "how clients are lifted; same bits"),
     "chunk_size": _int(20, 1, "clients at a time under chunk, and under shard on accelerators"),
     # --- precision, hardware, payload
-    "selector.name": _any("halo_ps", "a name in halo_jax.selectors.SELECTORS", "who picks the precision"),
+    "selector.name": _name("halo_ps", "a name in halo_jax.selectors.SELECTORS", "who picks the precision"),
     "selector.start": _precision("8-8-8", "precision of every client before the first round"),
     "selector.floor": _precision("2-4-4", "lowest precision that halo_ps may pick"),
     "selector.step": _int(2, 1, "bits that one reduction takes away", high=6),
@@ -147,11 +163,11 @@ FIELDS: dict[str, Field] = {
     "demand.energy_clients": _int(7, 0, "the first so many clients want low energy"),
     "demand.latency_clients": _int(7, 0, "the next so many want low latency"),
     "demand.area_clients": _int(6, 0, "the next so many want low area; any others keep their precision"),
-    "hardware.name": _any("halosim", "a name in halo_jax.hardware.PLATFORMS", "the chip that prices a precision"),
-    "hardware.device": _any("calibrated", "a preset of the platform", "constants of the chip"),
+    "hardware.name": _name("halosim", "a name in halo_jax.hardware.PLATFORMS", "the chip that prices a precision"),
+    "hardware.device": _name("calibrated", "a preset of the platform", "constants of the chip"),
     "hardware.width": _float(1.0, 0, 4, "width at which the network is priced, whatever it trains at", above=True),
-    "compressor.name": _any("identity", "a name in halo_jax.compressors.COMPRESSORS", "what a client uploads (A6)"),
-    "compressor.bits": _int(0, 0, "bits per weight of uniform; 0: the client's weight bits", high=8),
+    "compressor.name": _name("identity", "a name in halo_jax.compressors.COMPRESSORS", "what a client uploads (A6)"),
+    "compressor.bits": _bits("bits per weight of uniform; 0: the client's weight bits"),
     "compressor.rounding": _choice("stochastic", ("stochastic", "nearest"), "rounding of uniform"),
     # --- evaluation
     "evaluation.precision": Field(
@@ -191,23 +207,42 @@ def cohort_size(config: Config) -> int:
     return config.cohort_size or config.num_clients
 
 
+def show(value: Any) -> str:
+    """A value for a message: its repr, as one printable line of at most 80 characters."""
+    try:
+        text = repr(value)
+    except Exception:  # Python refuses whole numbers of 5,000 digits and tuples 1,000 deep
+        text = f"<{type(value).__name__}>"
+    return _shorten(text, 80)
+
+
+def _shorten(text: str, length: int) -> str:
+    text = "".join(char if char.isprintable() else " " for char in text)
+    return text if len(text) <= length else f"{text[: length - 23]}...{text[-20:]}"
+
+
 def unknown_field(name: str) -> str:
     """One line about a field that does not exist: the nearest names, or where all stand."""
     near = difflib.get_close_matches(name, FIELDS) or [field for field in FIELDS if name and field.startswith(name)]
     hint = f"did you mean {' or '.join(near)}?" if near else "all fields stand in halo_jax/config.py"
-    return f"unknown field {name!r}; {hint}"
+    return f"unknown field {show(name)}; {hint}"
 
 
 def explain(message: str) -> str:
-    """A flag parser's message without a traceback inside it, with what is allowed for the field that it names."""
+    """A flag parser's message in one short line, without a traceback, with what is allowed for the field it names."""
     if "Traceback" in message:
         message = message.partition("Traceback")[0] + message.rpartition("\n")[2]
     named = re.search(r"--config\.([\w.]+)=", message)
-    return f"{message}; allowed: {FIELDS[named[1]].allowed}" if named and named[1] in FIELDS else message
+    line = _shorten(message, 180)
+    return f"{line}; allowed: {FIELDS[named[1]].allowed}" if named and named[1] in FIELDS else line
 
 
 def validate(config: Config) -> None:
     """Raise ConfigError, one line, at the first field that is missing, unknown, of a wrong type or out of range."""
+    if not isinstance(config, ml_collections.ConfigDict):
+        raise ConfigError(
+            f"the experiment is a {type(config).__name__}; allowed: halo_jax.config.default() with changes"
+        )
     _check_names(config)
     for name, field in FIELDS.items():
         _check_value(name, get(config, name), field)
@@ -226,7 +261,7 @@ def _leaf_names(node: ml_collections.ConfigDict, prefix: str = "") -> list[str]:
     names = []
     for key, value in node.items():
         is_node = isinstance(value, ml_collections.ConfigDict)
-        names += _leaf_names(value, f"{prefix}{key}.") if is_node else [prefix + key]
+        names += _leaf_names(value, f"{prefix}{key}.") if is_node else [f"{prefix}{key}"]
     return names
 
 
@@ -234,22 +269,24 @@ def _check_value(name: str, value: Any, field: Field) -> None:
     kind = type(field.default)
     whole_for_float = kind is float and type(value) is int
     if type(value) is not kind and not whole_for_float:
-        raise ConfigError(f"{name}={value!r} is a {type(value).__name__}; allowed: {field.allowed}")
+        raise ConfigError(f"{name}={show(value)} is a {type(value).__name__}; allowed: {field.allowed}")
     try:
         ok = field.check(value)
     except TypeError:
         ok = False
     if not ok:
-        raise ConfigError(f"{name}={value!r}; allowed: {field.allowed}")
+        raise ConfigError(f"{name}={show(value)}; allowed: {field.allowed}")
 
 
 def _check_together(config: Config) -> None:
     recipe, demand, selector = config.recipe, config.demand, config.selector
+    if len(set(config.arms)) < len(config.arms):
+        raise ConfigError(f"arms={show(config.arms)}; allowed: each arm once")
     if abs(sum(recipe.phases) - 1) > 1e-9:
-        raise ConfigError(f"recipe.phases={recipe.phases!r} add up to {sum(recipe.phases):g}; allowed: a sum of 1")
+        raise ConfigError(f"recipe.phases={show(recipe.phases)} add up to {sum(recipe.phases):g}; allowed: a sum of 1")
     if recipe.learning_rates and len(recipe.learning_rates) != len(recipe.phases):
         raise ConfigError(
-            f"recipe.learning_rates={recipe.learning_rates!r} has {len(recipe.learning_rates)} entries; "
+            f"recipe.learning_rates={show(recipe.learning_rates)} has {len(recipe.learning_rates)} entries; "
             f"allowed: one for each of the {len(recipe.phases)} recipe.phases"
         )
     if config.cohort_size > config.num_clients:

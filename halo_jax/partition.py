@@ -14,6 +14,8 @@ import numpy as np
 
 from halo_jax.types import Stream, stream
 
+MAX_PADDED = 2**31 - 1  # places for images over all clients, 5 bytes each
+
 
 class Partition(NamedTuple):
     """The images of each client, padded to the largest: client n holds `indices[n, :num_examples[n]]`."""
@@ -104,7 +106,7 @@ def _check(labels: np.ndarray, num_clients: int, each: int) -> None:
     if num_clients * each > len(labels):
         raise ValueError(
             f"{num_clients} clients need at least {each} each of {len(labels)} images; "
-            f"allowed: at most {len(labels) // each} clients"
+            f"allowed: at most {max(len(labels) // each, 1)} clients, or {max(len(labels) // num_clients, 1)} each"
         )
 
 
@@ -130,6 +132,11 @@ def _level(hands: Sequence[np.ndarray], min_examples: int) -> list[list[int]]:
 
 def _pack(hands: Sequence[Sequence[int] | np.ndarray]) -> Partition:
     num_examples = np.array([len(hand) for hand in hands], np.int32)
+    if len(hands) * int(num_examples.max()) > MAX_PADDED:
+        raise ValueError(
+            f"{len(hands)} clients padded to the {num_examples.max()} images of the largest; "
+            f"allowed: at most {MAX_PADDED} places for images, thus fewer clients or parts less skewed"
+        )
     mask = np.arange(num_examples.max()) < num_examples[:, None]
     indices = np.zeros(mask.shape, np.int32)
     indices[mask] = np.concatenate(hands)

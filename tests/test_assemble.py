@@ -25,6 +25,9 @@ def tiny_config(**values) -> Config:
     return config
 
 
+NO_DEMANDS = {f"demand__{metric}_clients": 0 for metric in ("energy", "latency", "area")}
+
+
 @pytest.fixture(scope="module")
 def parts():
     return assemble(tiny_config())
@@ -67,6 +70,14 @@ def test_a_wrong_device_is_refused_with_the_known_ones():
         ({"num_clients": 20, "train_examples": 19}, r"num_clients=20; allowed: at most the 19 training images"),
         ({"partition__name": "dirichlet", "partition__min_examples": 13}, r"partition.name='dirichlet': 20 clients"),
         ({"partition__name": "shards", "partition__shards_per_client": 13}, r"partition.name='shards': 20 clients"),
+        (
+            {"local_epochs": 10**6, "dataset": "generated", "train_examples": 3000, "num_clients": 1, **NO_DEMANDS},
+            r"local_epochs=1000000 for a client of 3000 images; allowed: at most 715827",
+        ),
+        (
+            {"model": "vgg7", "width": 4.0, "recipe__name": "float32"},
+            r"width=4 gives vgg7 \d+ weights of 32 bits; allowed: at most 67108863",
+        ),
         ({"recipe__phases": (0.5, 0.5)}, r"recipe.phases=\(0.5, 0.5\) has 2 entries; allowed: 3, one per rate"),
     ],
 )
@@ -74,6 +85,13 @@ def test_sizes_that_do_not_fit_the_data_are_refused(values, message):
     with pytest.raises(ConfigError, match=f"^{message}") as caught:
         assemble(tiny_config(**values))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("folder", ["x" * 300, "~nobody-of-this-name/data"])
+def test_a_folder_that_the_system_refuses_is_named(folder):
+    with pytest.raises(ConfigError, match=r"^data_dir='(~nobody|xxx).*; allowed: a folder that can be read$") as caught:
+        assemble(tiny_config(dataset="mnist", data_dir=folder))
+    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize("values", [{"train_examples": 257}, {"test_examples": 65}])

@@ -3,6 +3,7 @@
 import json
 
 import ml_collections
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -79,12 +80,19 @@ def test_every_field_says_what_is_allowed_and_why():
         ("exact", 1),
         ("exact", "true"),
         ("dataset", 1),
+        ("data_dir", "a\nb"),
+        ("data_dir", "\0"),
+        ("name", ""),
+        ("name", ".."),
+        ("name", "a/b"),
+        ("name", "a\n"),
         ("arms", "8-8-8"),
         ("arms", ["8-8-8"]),
         ("arms", ("",)),
         ("arms", (8,)),
         ("recipe__gradient_bits", 1),
         ("recipe__gradient_bits", 13),
+        ("recipe__input_bits", 1),
         ("recipe__input_bits", 9),
         ("recipe__min_limit", 0.0),
         ("recipe__momentum", 1.0),
@@ -93,6 +101,7 @@ def test_every_field_says_what_is_allowed_and_why():
         ("recipe__phases", ("0.6", "0.4")),
         ("recipe__phases", (0.5, None, 0.5)),
         ("recipe__phases", (1.5, -0.5)),
+        ("recipe__phases", (True,)),
         ("recipe__learning_rates", (8, 1, 0)),
         ("recipe__learning_rates", (8, 1, float("nan"))),
         ("recipe__learning_rates", (8, 1, "slow")),
@@ -102,6 +111,8 @@ def test_every_field_says_what_is_allowed_and_why():
         ("selector__start", "8-8"),
         ("selector__start", "8-8-8-8"),
         ("selector__start", "8-8-²"),
+        ("selector__start", "23-4-4"),
+        ("selector__floor", "2-4-567"),
         ("selector__floor", ""),
         ("selector__step", 0),
         ("selector__min_gain", -0.1),
@@ -110,6 +121,7 @@ def test_every_field_says_what_is_allowed_and_why():
         ("selector__reduce_rounds", (0,)),
         ("selector__reduce_rounds", ((1,),)),
         ("demand__energy_clients", -1),
+        ("compressor__bits", 1),
         ("compressor__bits", 9),
         ("compressor__rounding", "up"),
         ("evaluation__precision", "1-1-1"),
@@ -129,6 +141,7 @@ def test_an_impossible_value_is_named_with_what_is_allowed(name, value):
         ({"recipe__phases": (0.6, 0.2)}, ["recipe.phases=(0.6, 0.2)", "0.8", "sum of 1"]),
         ({"recipe__phases": ()}, ["recipe.phases=()", "sum of 1"]),
         ({"recipe__learning_rates": (8.0, 1.0)}, ["recipe.learning_rates=(8.0, 1.0)", "2 entries", "3"]),
+        ({"arms": ("8-8-8", "8-8-8")}, ["arms=('8-8-8', '8-8-8')", "once"]),
         ({"cohort_size": 21}, ["cohort_size=21", "num_clients=20"]),
         ({"demand__area_clients": 7}, ["demand", "21", "num_clients=20"]),
         ({"num_clients": 4}, ["demand", "20", "num_clients=4"]),
@@ -151,6 +164,37 @@ def test_unknown_and_missing_fields_are_named():
     config = changed()
     del config.recipe.loss
     assert message_of(config).startswith("missing field recipe.loss;")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("rounds", 10**400, "1000000"),
+        ("rounds", 10**5000, "<int>"),
+        ("name", "x" * 101, "'xxx"),
+        ("dataset", "x" * 9999, "'xxx"),
+        ("arms", ("x" * 101,), "('xxx"),
+        ("recipe__phases", (0.25,) * 999, "(0.25, 0.25"),
+        ("width", np.ones((3, 3)), "array([[1., 1., 1.],        [1., 1., 1.]"),
+        ("x" * 9999, 1, "unknown field 'xxx"),
+    ],
+    ids=["int", "huge int", "name", "entry", "arm", "tuple", "array", "unknown"],
+)
+def test_a_value_too_long_or_unprintable_is_shown_in_part(name, value, shown):
+    message = message_of(changed(**{name: value}))
+    assert shown in message
+    assert len(message) < 300
+
+
+@pytest.mark.parametrize("experiment", [3, None, {}, "experiment"])
+def test_an_experiment_that_is_no_config_is_refused(experiment):
+    assert message_of(experiment) == (
+        f"the experiment is a {type(experiment).__name__}; allowed: halo_jax.config.default() with changes"
+    )
+
+
+def test_a_field_whose_name_is_a_number_is_unknown():
+    assert message_of(changed(recipe={1: 3})).startswith("unknown field 'recipe.1'")
 
 
 @pytest.mark.parametrize("values", [{"width": 1}, {"recipe__phases": (1,), "recipe__learning_rates": (0.5,)}])

@@ -144,6 +144,13 @@ def test_impossible_deals_are_one_line(name, num_clients, options, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_deal_too_skewed_to_be_padded_is_refused(monkeypatch):
+    monkeypatch.setattr("halo_jax.partition.MAX_PADDED", 2000)
+    assert iid(BALANCED, 20, key=KEY).indices.size == 2000
+    with pytest.raises(ValueError, match=r"20 clients padded to the \d+ images of the largest; allowed: at most 2000"):
+        dirichlet(BALANCED, 20, key=KEY, alpha=0.05)
+
+
 def test_config_fields_are_the_keywords_with_the_same_defaults():
     fields = config.default().partition
     parameters = inspect.signature(partition).parameters
