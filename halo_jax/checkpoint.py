@@ -8,6 +8,7 @@ import concurrent.futures
 import contextlib
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,9 @@ from halo_jax.digest import tree_sha256
 
 FOLDER = "checkpoints"
 _STATE, _DIGESTS = "state", "sha256.json"
+
+# What orbax logs with a traceback, it raises, too.
+logging.getLogger("absl").addFilter(lambda record: not (record.exc_info and "orbax" in record.pathname))
 
 
 class CheckpointError(RuntimeError):
@@ -129,7 +133,13 @@ def _read(path: Path, like: Any) -> Any:
         state = checkpointer.restore(path / _STATE, args=ocp.args.StandardRestore(like))
     if tree_sha256(state) != whole_state:
         raise ValueError("its state is not the one that was written")
+    if _shapes(state) != _shapes(like):
+        raise ValueError("its state has other arrays than this run")
     return state
+
+
+def _shapes(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
 
 
 def _file_digests(folder: Path) -> dict[str, str]:
@@ -147,4 +157,5 @@ def _delete(path: Path) -> None:
 def _reason(error: Exception) -> str:
     """One short line. What the system says of an OSError stands without its number and path."""
     text = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-    return " ".join(text.split())[:200]
+    text = " ".join(text.split())
+    return text if len(text) < 200 else f"{text[:80]} ... {text[-120:]}"  # a chain of causes ends with the first
