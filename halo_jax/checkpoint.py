@@ -1,7 +1,16 @@
-"""Save and resume a run: the federation's state after a round, by orbax."""
+"""Save and resume a run: the federation's state after a round, by orbax, with digests that tell whether it is whole.
 
+A checkpoint is a folder named after its round: `state/` is orbax's, `sha256.json` holds the digests of the state
+and of every file. It is complete or absent: it is written under another name, which starts with a dot, and renamed.
+"""
+
+import concurrent.futures
 import contextlib
-from collections.abc import Iterator
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +18,13 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from halo_jax.digest import tree_sha256
+
 FOLDER = "checkpoints"
+_STATE, _DIGESTS = "state", "sha256.json"
+
+# What orbax logs with a traceback, it raises, too.
+logging.getLogger("absl").addFilter(lambda record: not (record.exc_info and "orbax" in record.pathname))
 
 
 class CheckpointError(RuntimeError):
@@ -17,44 +32,130 @@ class CheckpointError(RuntimeError):
 
 
 class Checkpoints:
-    """The checkpoints of one run folder, the last two kept; a context manager. Raises CheckpointError.
+    """The checkpoints of one run folder, the last `keep` of them; a context manager. Raises CheckpointError.
 
-    A checkpoint is complete or absent: orbax writes it under another name and renames it.
+    `say` is called with a line for the user when a checkpoint is damaged and an older one takes its place.
+    A checkpoint is written in the background: the next `save` or `restore`, or the end of the `with` block, waits
+    for it and raises what went wrong.
     """
 
-    def __init__(self, folder: str | Path, keep: int = 2, say=print):
+    def __init__(self, folder: str | Path, keep: int = 2, say: Callable[[str], object] = lambda line: None):
         self._folder = (Path(folder) / FOLDER).absolute()
-        options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True, enable_async_checkpointing=False)
-        with self._one_line("open"):
-            self._manager = ocp.CheckpointManager(self._folder, options=options)
+        self._keep, self._say = keep, say
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for draft in self._folder.glob(".*"):  # of a launch that was killed
+                _delete(draft)
+        except OSError as error:
+            reason = f"cannot open the checkpoints ({_reason(error)}); right: a folder that can be written"
+            raise CheckpointError(f"{self._folder}: {reason}") from error
+        self._writer = concurrent.futures.ThreadPoolExecutor(1)
+        self._writing: concurrent.futures.Future[None] | None = None
 
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._manager.close()
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        self._writer.shutdown()
+        if kind is None:  # else that exception tells more
+            self._wait()
 
     def save(self, rounds_done: int, state: Any) -> None:
-        """Write the state after `rounds_done` rounds, unless it is there."""
-        with self._one_line("write"):
-            if rounds_done != self._manager.latest_step():
-                self._manager.save(rounds_done, args=ocp.args.StandardSave(jax.tree.map(np.asarray, state)))
+        """Write the state after `rounds_done` rounds in place of what lies there; the caller may donate it at once."""
+        self._wait()
+        self._writing = self._writer.submit(self._write, rounds_done, jax.tree.map(np.array, state))
 
     def restore(self, like: Any) -> tuple[int, Any]:
-        """The last saved (rounds done, state), in the structure and dtypes of `like`; (0, `like`) if there is none."""
-        with self._one_line("read"):
-            rounds_done = self._manager.latest_step()
-            if rounds_done is None:
-                return 0, like
-            target = jax.tree.map(np.asarray, like)
-            return rounds_done, self._manager.restore(rounds_done, args=ocp.args.StandardRestore(target))
+        """The last whole (rounds done, state), in the structure and dtypes of `like`; (0, `like`) if nothing is saved.
 
-    @contextlib.contextmanager
-    def _one_line(self, verb: str) -> Iterator[None]:
+        Raises CheckpointError if there are checkpoints and none is whole; nothing is deleted.
+        """
+        self._wait()
+        damaged = []
+        for rounds_done in self._rounds():
+            try:
+                state = _read(self._folder / str(rounds_done), jax.tree.map(np.asarray, like))
+            except Exception as error:  # orbax raises many kinds
+                damaged.append(f"checkpoint {rounds_done} is damaged ({_reason(error)})")
+                continue
+            if damaged:
+                self._say(f"{self._folder}: {', '.join(damaged)}; going on after round {rounds_done}")
+            return rounds_done, state
+        if damaged:
+            advice = "put a good copy back, or start anew with --overwrite"
+            raise CheckpointError(f"{self._folder}: {', '.join(damaged)}; none is whole: {advice}")
+        return 0, like
+
+    def _rounds(self) -> list[int]:
+        """The rounds of the checkpoints, the newest first."""
+        return sorted((int(path.name) for path in self._folder.iterdir() if path.name.isdecimal()), reverse=True)
+
+    def _wait(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _write(self, rounds_done: int, state: Any) -> None:
+        draft, path = self._folder / f".{rounds_done}", self._folder / str(rounds_done)
         try:
-            yield
-        except Exception as error:  # orbax raises many kinds, for a full disk and for broken files
-            reason = " ".join(str(error).split())[:200]
-            raise CheckpointError(
-                f"{self._folder}: cannot {verb} the checkpoints ({reason}); make room, or start anew with --overwrite"
-            ) from error
+            draft.mkdir()
+            with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+                checkpointer.save(draft / _STATE, args=ocp.args.StandardSave(state))
+            digests = {"state": tree_sha256(state), "files": _file_digests(draft)}
+            (draft / _DIGESTS).write_text(json.dumps(digests, indent=2))
+            if path.exists():
+                _delete(path)
+            draft.rename(path)
+            # What is later than this round is damaged: the run would have gone on from there.
+            kept = [other for other in self._rounds() if other <= rounds_done][: self._keep]
+            for other in set(self._rounds()) - set(kept):  # renamed first, so that a half-deleted one does not count
+                _delete((self._folder / str(other)).rename(self._folder / f".{other}"))
+        except Exception as error:  # orbax raises many kinds, for a full disk too
+            with contextlib.suppress(OSError):
+                _delete(draft)
+            message = f"cannot write checkpoint {rounds_done} ({_reason(error)}); older ones are kept"
+            advice = "make room, and the same command goes on from the last of them"
+            raise CheckpointError(f"{self._folder}: {message}: {advice}") from error
+
+
+def _read(path: Path, like: Any) -> Any:
+    """The state that lies in `path`. Raises ValueError, or what orbax raises, unless it is whole."""
+    try:
+        digests = json.loads((path / _DIGESTS).read_bytes())
+        files, whole_state = digests["files"], digests["state"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{_DIGESTS} is missing or not what was written") from error
+    found = _file_digests(path)
+    for name in files:
+        if found.get(name) != files[name]:
+            raise ValueError(f"{name} is {'not what was written' if name in found else 'missing'}")
+    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+        state = checkpointer.restore(path / _STATE, args=ocp.args.StandardRestore(like))
+    if tree_sha256(state) != whole_state:
+        raise ValueError("its state is not the one that was written")
+    if _shapes(state) != _shapes(like):
+        raise ValueError("its state has other arrays than this run")
+    return state
+
+
+def _shapes(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
+
+
+def _file_digests(folder: Path) -> dict[str, str]:
+    digests = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with open(path, "rb") as file:
+            digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
+
+
+def _delete(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _reason(error: Exception) -> str:
+    """One short line. What the system says of an OSError stands without its number and path."""
+    text = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+    text = " ".join(text.split())
+    return text if len(text) < 200 else f"{text[:80]} ... {text[-120:]}"  # a chain of causes ends with the first

@@ -10,16 +10,25 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
 
+from halo_jax.types import Constraint
+
 CONFIG, ROUNDS, CLIENTS, SUMMARY = "config.json", "rounds.csv", "clients.csv", "summary.json"
 FINGERPRINTS = "fingerprints.csv"
 ARM_NAMES = {"halo_ps": "HaLo-FL"}  # what tables and figures call an arm, where not by its own name
-_DTYPES = {int: np.int64, str: np.str_}  # of a column, by the type of its field; all others float64
+_ADVICE = "put a good copy back, or start anew with --overwrite"
+# By the name or the type of a field: how a cell is read, the column's dtype, and what is right.
+_CELLS: dict[Any, tuple[Callable[[str], Any], Any, str]] = {
+    int: (lambda cell: np.int64(int(cell)), np.int64, "a whole number"),
+    "constraint": (lambda cell: Constraint[cell.upper()].name.lower(), np.str_, "none, energy, latency or area"),
+    str: (str, np.str_, "a text"),
+    float: (lambda cell: float(cell or "nan"), np.float64, "a number"),
+}
 
 
 class RecordError(RuntimeError):
@@ -131,7 +140,7 @@ def resume(folder: str | Path, rounds_done: int) -> None:
     """Drop rows after round `rounds_done` and half-written lines. Raises RecordError if a round is gone."""
     for name, kind in _TABLES.items():
         path = Path(folder) / name
-        with _errors_of(path):
+        with _errors_of(path, _ADVICE):
             kept = [cells for cells in _cells(path, kind._fields) if int(cells[0]) <= rounds_done]
             missing = set(range(1, rounds_done + 1)) - {int(cells[0]) for cells in kept}
             if missing:
@@ -147,7 +156,14 @@ def read(folder: str | Path) -> Run:
     clients = _read_table(folder / CLIENTS, get_type_hints(ClientRecord))
     complete = np.isin(clients["round"], rounds["round"])
     clients = {name: column[complete] for name, column in clients.items()}
-    return Run(config, rounds, clients, read_json(folder / SUMMARY) if (folder / SUMMARY).exists() else {})
+    summary = read_json(folder / SUMMARY) if (folder / SUMMARY).exists() else {}
+    if summary.get("finished"):
+        in_clients = list(dict.fromkeys(clients["round"].tolist()))  # each once
+        for name, found in ((ROUNDS, rounds["round"].tolist()), (CLIENTS, in_clients)):
+            if found != list(range(1, len(found) + 1)) or len(found) != config.get("rounds"):
+                wrong = f"the run is finished, but this is not all of rounds 1 to {config.get('rounds')}"
+                raise RecordError(f"{folder / name}: {wrong}; {_ADVICE}")
+    return Run(config, rounds, clients, summary)
 
 
 def write(path: str | Path, data: str | bytes) -> None:
@@ -185,17 +201,19 @@ def _plain(value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _errors_of(path: Path) -> Iterator[None]:
+def _errors_of(path: Path, advice: str = "") -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
         reason = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
-        raise RecordError(f"{path}: {reason}") from error
+        raise RecordError(f"{path}: {reason}" + (advice and f"; {advice}")) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object. Raises RecordError, one line, if that is not what the file holds."""
-    with _errors_of(path):
+    # A folder is recognised by its config, so that --overwrite needs it, too.
+    advice = "put a good copy back, or use another --workdir" if path.name == CONFIG else _ADVICE
+    with _errors_of(path, advice):
         value = json.loads(path.read_bytes())
         if not isinstance(value, dict):
             raise ValueError("not a JSON object")
@@ -203,17 +221,26 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_table(path: Path, types: dict[str, Any]) -> dict[str, np.ndarray]:
-    with _errors_of(path):
+    with _errors_of(path, _ADVICE):
         rows = _cells(path, tuple(types))
-        return {
-            name: np.array([row[i] or (kind is not str and "nan") or "" for row in rows], _DTYPES.get(kind, np.float64))
-            for i, (name, kind) in enumerate(types.items())
-        }
+        return {name: _column(name, kind, [row[i] for row in rows]) for i, (name, kind) in enumerate(types.items())}
+
+
+def _column(name: str, kind: Any, cells: list[str]) -> np.ndarray:
+    """The cells as an array. ValueError names one that is wrong."""
+    convert, dtype, right = _CELLS.get(name) or _CELLS.get(kind, _CELLS[float])
+    values = []
+    for line, cell in enumerate(cells, start=2):
+        try:
+            values.append(convert(cell))
+        except (ValueError, OverflowError, KeyError):
+            raise ValueError(f"line {line}: {name} is {cell!r}; right: {right}") from None
+    return np.array(values, dtype)
 
 
 def _cells(path: Path, names: tuple[str, ...]) -> list[list[str]]:
     """The cells of every row; what follows the last newline was cut off while it was written."""
-    header, *rows = list(csv.reader(path.read_text().split("\n")[:-1])) or [[]]
+    header, *rows = list(csv.reader(path.read_text(encoding="utf-8").split("\n")[:-1])) or [[]]
     if tuple(header) != names:
         raise ValueError(f"the first line is not {','.join(names)}")
     for line, cells in enumerate(rows, start=2):

@@ -1,6 +1,5 @@
 """From a round's arrays to the rows of the records, and from a run to its summary."""
 
-import hashlib
 import importlib.metadata
 import math
 import platform
@@ -15,6 +14,7 @@ import halo_jax
 from halo_jax import contraction, health
 from halo_jax.assemble import Parts
 from halo_jax.config import Config
+from halo_jax.digest import tree_sha256
 from halo_jax.evaluation import Scores
 from halo_jax.federation import ClientResults, FederationState
 from halo_jax.fingerprint import as_text, fingerprint
@@ -119,7 +119,7 @@ def summary(arm: str, config: Config, run: Run, model: Any, parts: Parts) -> dic
         "accuracy": rounds["accuracy"][-1],
         "top5_accuracy": rounds["top5_accuracy"][-1],
         "test_loss": rounds["test_loss"][-1],
-        "model_sha256": model_sha256(model),
+        "model_sha256": tree_sha256(model),
         "executor": parts.executor,
         "kernels": kernels(parts),
         "versions": _versions(),
@@ -147,13 +147,3 @@ def _git_commit() -> str | None:
         return subprocess.check_output(command, cwd=Path(__file__).parent, text=True, stderr=subprocess.DEVNULL).strip()
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def model_sha256(model: Any) -> str:
-    """SHA-256 of a model: names, dtypes, shapes and bytes of its tensors, in the order of their names."""
-    digest = hashlib.sha256()
-    for path, leaf in sorted((jax.tree_util.keystr(p), x) for p, x in jax.tree_util.tree_leaves_with_path(model)):
-        values = np.asarray(leaf)
-        digest.update(f"{path} {values.dtype.str} {values.shape}".encode())
-        digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()

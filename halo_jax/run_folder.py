@@ -39,6 +39,8 @@ def claim(workdir: Path, config: Config, overwrite: bool) -> Iterator[None]:
         theirs = _read(workdir)
         if theirs and not overwrite:
             _compare(workdir, theirs, config)
+            for arm in filter(lambda arm: (workdir / arm / record.CONFIG).exists(), theirs["arms"]):
+                _compare(workdir / arm, _read(workdir / arm), config, but=("arms", "selector."))  # an arm's own
         workdir.mkdir(parents=True, exist_ok=True)
         folder = os.open(workdir, os.O_RDONLY)
     except OSError as error:
@@ -59,7 +61,9 @@ def _read(workdir: Path) -> dict[str, Any]:
     path = workdir / record.CONFIG
     if path.exists():
         theirs = record.read_json(path)
-        if _flatten(theirs).keys() != FIELDS.keys():
+        arms = theirs.get("arms")
+        names = isinstance(arms, list) and all(isinstance(arm, str) and Path(arm).name == arm for arm in arms)
+        if not names or _flatten(theirs).keys() != FIELDS.keys():
             raise ConfigError(f"{path} is not the config of a run of this version; use another --workdir")
         return theirs
     if workdir.exists() and any(p.name not in _TABLES and p.name[0] != "." for p in workdir.iterdir()):
@@ -67,9 +71,10 @@ def _read(workdir: Path) -> dict[str, Any]:
     return {}
 
 
-def _compare(workdir: Path, theirs: Mapping[str, Any], config: Config) -> None:
+def _compare(workdir: Path, theirs: Mapping[str, Any], config: Config, but: tuple[str, ...] = ()) -> None:
     old, new = _flatten(theirs), _flatten(json.loads(json.dumps(config.to_dict())))
-    different = [field for field in FIELDS if old[field] != new[field] and field not in _FREE_FIELDS]
+    compared = [field for field in FIELDS if field not in _FREE_FIELDS and not field.startswith(but)]
+    different = [field for field in compared if old[field] != new[field]]
     if different:
         changes = ", ".join(f"{field}={old[field]!r} there, {new[field]!r} here" for field in different[:5])
         more = f" and {len(different) - 5} more" if len(different) > 5 else ""

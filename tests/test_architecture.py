@@ -27,7 +27,7 @@ TABLES = {
 
 # The import table. A layer may import the layers named beside it; what else a module may import is in ALSO.
 LAYERS = {
-    0: {"types", "config", "cache", "whole", "stopping"},
+    0: {"types", "config", "cache", "whole", "stopping", "digest"},
     1: {"quantize", "contraction", "native", "canonical", "batched", "grid_sums", "noise", "health", "fingerprint"}
     | {f"{folder}.base" for folder in TABLES if folder != "figures"},
     2: {"layers"},  # and the files in the folders, which have a rule of their own

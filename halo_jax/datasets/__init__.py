@@ -27,7 +27,10 @@ def load(name: str, data_dir: str = "", train_examples: int = 0, test_examples: 
     """
     if name not in DATASETS:
         raise ValueError(f"dataset {name!r} is unknown; known: {', '.join(DATASETS)}")
-    full = DATASETS[name](data_dir)
+    try:
+        full = DATASETS[name](data_dir)
+    except OSError as error:  # a folder or a file that cannot be read
+        raise DatasetError(f"{error.filename or data_dir or name}: {error.strerror or error}") from error
     if full.train_images.shape[1:] != full.test_images.shape[1:]:
         found = f"{full.train_images.shape[1:]} for train, {full.test_images.shape[1:]} for test"
         raise DatasetError(f"{name}: found images of {found}; right: one shape")

@@ -80,7 +80,10 @@ def _required(folder: Path, name: str) -> Path:
 
 
 def _read_bytes(path: Path) -> bytes:
-    raw = path.read_bytes()
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        _fault(path, f"that it cannot be read ({error.strerror})", "a file that can")
     if not raw.startswith(_GZIP_MAGIC):
         return raw
     try:

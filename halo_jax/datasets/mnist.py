@@ -3,6 +3,7 @@
 Source: LeCun et al., "Gradient-based learning applied to document recognition", Proc. IEEE 86(11), 1998.
 """
 
+import os
 from pathlib import Path
 
 from halo_jax.datasets import idx, tfds
@@ -29,7 +30,7 @@ def load_28x28(name: str, data_dir: str, system_dirs: tuple[str, ...] = (), pack
     line.
     """
     if data_dir:
-        places = [Path(data_dir).expanduser()]
+        places = [Path(os.path.expanduser(data_dir))]  # Path.expanduser raises for a user that is unknown
     else:
         places = [Path("data", name), *map(Path, system_dirs), tfds.default_dir()]
     for place in places:

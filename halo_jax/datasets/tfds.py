@@ -6,6 +6,7 @@ ever downloaded here.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from halo_jax.datasets.base import Dataset, DatasetError
 
 def default_dir() -> Path:
     """The folder that tensorflow_datasets uses when it is told none; known without its slow import."""
-    return Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+    return Path(os.path.expanduser(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")))
 
 
 def build_command(name: str, data_dir: str = "") -> str:
@@ -47,11 +48,16 @@ def read_dataset(folder: Path) -> Dataset:
 
     try:
         builder: Any = tensorflow_datasets.builder_from_directory(folder)
+        missing = {"image", "label"} - set(builder.info.features)
+        if missing:
+            raise ValueError(
+                f"its features are {sorted(builder.info.features)}, without {' and '.join(sorted(missing))}"
+            )
         train, test = (_read_split(builder.as_data_source(split)) for split in ("train", "test"))
         return Dataset(*train, *test, num_classes=builder.info.features["label"].num_classes)
     # Choice: it raises many undocumented kinds, some over many lines; each becomes one line.
     except Exception as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = re.sub(r" <.*? at 0x\w+>", "", next(iter(str(error).splitlines()), type(error).__name__))
         raise DatasetError(
             f"{folder}: tensorflow_datasets cannot read it ({reason}); "
             "right: a whole data set, built with file_format='array_record'"
