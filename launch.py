@@ -12,6 +12,7 @@ import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from halo_jax import distributed
 from halo_jax.checkpoint import CheckpointError
 from halo_jax.config import FIELDS, ConfigError, cohort_size, explain, unknown_field, validate
 from halo_jax.datasets import DatasetError
@@ -34,6 +35,10 @@ def _parse(argv: list[str]) -> list[str]:
         flags.DEFINE_bool("overwrite", False, "delete what an earlier run left in the run folder")
         flags.DEFINE_enum("platform", None, ["cpu", "cuda", "tpu"], "where to run; default: the fastest there is")
         flags.DEFINE_bool("compilation_cache", True, "keep compiled programs in the user's cache folder")
+        flags.DEFINE_bool("distributed", False, "join the processes of this run: see the next three flags")
+        flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0; default: the cluster says all three")
+        flags.DEFINE_integer("processes", None, "how many processes there are", lower_bound=1)
+        flags.DEFINE_integer("process", None, "which of them this is, from 0", lower_bound=0)
         rest = flags.FLAGS(argv)
         if len(rest) > 1:
             raise ConfigError(f"unexpected argument {rest[1]!r}; a field is set by --config.FIELD=VALUE")
@@ -45,6 +50,7 @@ def _parse(argv: list[str]) -> list[str]:
 
 def _stop(message: str, status: int) -> NoReturn:
     print("error:", " ".join(message.split()), file=sys.stderr)
+    distributed.leave(status)
     sys.exit(status)
 
 
@@ -54,14 +60,21 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     options = flags.FLAGS
     try:
+        if options.distributed:
+            distributed.check_flags(options.coordinator, options.processes, options.process)
+            distributed.watch()
+            distributed.join(options.coordinator, options.processes, options.process)
         choose_devices(options.platform, cohort_size(options.config))
         if options.compilation_cache:
             keep_compiled_programs()
         run(options.config, options.workdir or f"runs/{options.config.name}", overwrite=options.overwrite)
-    except (ConfigError, DatasetError, DeviceError) as error:
+    except (ConfigError, DatasetError, DeviceError, distributed.JoinError) as error:
         _stop(str(error), 2)
-    except (RecordError, CheckpointError, jax.errors.JaxRuntimeError) as error:
-        _stop(str(error).partition("\n")[0], 1)
+    except (RecordError, CheckpointError, distributed.DistributedError) as error:
+        _stop(str(error), 1)
+    except jax.errors.JaxRuntimeError as error:
+        first = str(error).partition("\n")[0]
+        _stop(f"{distributed.LOST} ({first})" if options.distributed else first, 1)
     except Stopped as stopped:
         _stop(str(stopped), 128 + stopped.signum)
     except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 """One arm of an experiment: its rounds, from the last checkpoint to the end, each recorded as it ends."""
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -11,11 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from halo_jax import config as schema
-from halo_jax import federation, health, record, results
+from halo_jax import distributed, federation, health, record, results
 from halo_jax.assemble import Parts, make_selector
 from halo_jax.checkpoint import Checkpoints
-from halo_jax.clients import placement
+from halo_jax.clients import place
 from halo_jax.config import Config
+from halo_jax.distributed import on_leader
 from halo_jax.federation import ClientResults, FederationState
 from halo_jax.progress import Display
 from halo_jax.stopping import Stopped, StopRequest
@@ -60,30 +62,49 @@ def run_arm(arm: Arm, parts: Parts, programs: Programs, display: Display, stop: 
     Raises:
       Stopped: a signal came; the last round is saved.
       RecordError, CheckpointError: the folder cannot be written or read.
+      DistributedError: another process has raised one of these.
     """
     config = arm.config
-    if record.read(arm.folder).summary.get("finished"):
+    finished = on_leader(lambda: bool(record.read(arm.folder).summary.get("finished")))
+    if distributed.anywhere(bool(finished)):
         display.begin_arm(arm.name, config.rounds, config.rounds)
         return
     stages = parts.stages._replace(selector=make_selector(config))
     start = Precision.parse(config.selector.start)
     state = federation.init_state(parts.model, start, config.num_clients, stages, parts.executor)
-    with Checkpoints(arm.folder, config.keep_checkpoints, display.say) as checkpoints:
-        done, state = checkpoints.restore(state)
-        state = jax.device_put(state, placement(parts.executor))
-        record.resume(arm.folder, done)
+    with contextlib.ExitStack() as held:
+        books = Checkpoints(arm.folder, config.keep_checkpoints, display.say) if distributed.is_leader() else None
+        checkpoints: Any = on_leader(lambda: books and held.enter_context(books))
+        done, state = _resume(arm, checkpoints, state)
+        state = place(state, parts.executor)
         display.begin_arm(arm.name, config.rounds, done)
         run_round, reported = programs.of(config, stages), set()
         for index in range(done, config.rounds):
-            if stop.signum:
+            if distributed.anywhere(stop.signum > 0):
                 if index > done:
-                    checkpoints.save(index, state)
+                    on_leader(lambda index=index, state=state: checkpoints.save(index, state))
                 raise Stopped(stop.signum, f"after round {index} of {arm.name}")
             state, row = _run_round(index, arm, run_round, state, parts, display, reported)
             if index + 1 == config.rounds or (index + 1) % config.checkpoint_every == 0:
-                checkpoints.save(index + 1, state)
+                on_leader(lambda index=index, state=state: checkpoints.save(index + 1, state))
             display.end_round(row)
-        record.finish(arm.folder, results.summary(arm.name, config, record.read(arm.folder), state.model, parts))
+    model = state.model
+    on_leader(
+        lambda: record.finish(arm.folder, results.summary(arm.name, config, record.read(arm.folder), model, parts))
+    )
+
+
+def _resume(arm: Arm, checkpoints: Any, state: FederationState) -> tuple[int, FederationState]:
+    """The rounds done and the state after them, from the leader's checkpoints; its records are cut to those rounds."""
+
+    def restore() -> tuple[int, Any]:
+        done, restored = checkpoints.restore(state)
+        record.resume(arm.folder, done)
+        return done, restored
+
+    done, restored = on_leader(restore) or (0, state)
+    done, restored = distributed.from_leader((np.int32(done), restored))
+    return int(done), restored
 
 
 def _run_round(
@@ -105,7 +126,7 @@ def _run_round(
     rows = results.client_rows(index + 1, answers, parts)
     prints = results.fingerprint_rows(index + 1, broadcast, state, answers)
     row = results.round_row(index, rows, scores, parts, time.perf_counter() - started)
-    record.append(arm.folder, row, rows, prints)
+    on_leader(lambda: record.append(arm.folder, row, rows, prints))
     if config.fingerprint:
         _say_fingerprints(arm.name, index + 1, prints, answers, display)
     _say_dead(answers, health.name_tensors(state.model), config.dead_after, reported, display.say)

@@ -10,7 +10,7 @@ import numpy as np
 from flax import linen as nn
 
 from halo_jax import datasets, federation
-from halo_jax.clients import placement, resolve_executor
+from halo_jax.clients import place, resolve_executor
 from halo_jax.compressors import COMPRESSORS
 from halo_jax.config import Config, ConfigError, cohort_size, show
 from halo_jax.contraction import check_kernels
@@ -88,7 +88,9 @@ def assemble(config: Config) -> Parts:
     executor, reason = resolve_executor(
         config.executor, jax.default_backend(), jax.device_count(), cohort_size(config), config.chunk_size
     )
-    data = jax.device_put(_federated_data(config, dataset, root), placement(executor))
+    if jax.process_count() > 1 and executor != "shard":
+        raise ConfigError(f"executor={config.executor!r}; allowed with several processes: shard or auto")
+    data = place(_federated_data(config, dataset, root), executor)
     recipe = build(RECIPES[config.recipe.name], {**config.recipe, "exact": config.exact})
     image_shape = dataset.train_images.shape[1:]
     batch_size = min(config.batch_size, data.shards.indices.shape[1])  # more would be padding only
@@ -104,7 +106,7 @@ def assemble(config: Config) -> Parts:
         module=module,
         stages=stages,
         data=data,
-        test=jax.device_put(Images(dataset.test_images, jnp.asarray(dataset.test_labels)), placement(executor)),
+        test=place(Images(dataset.test_images, jnp.asarray(dataset.test_labels)), executor),
         evaluate=make_evaluate(module, recipe, min(config.evaluation.batch_size, len(dataset.test_labels)), executor),
         model=init(stream(root, Stream.INIT)),
         learning_rates=learning_rates(config, recipe),

@@ -27,6 +27,10 @@ _STATE, _DIGESTS = "state", "sha256.json"
 logging.getLogger("absl").addFilter(lambda record: not (record.exc_info and "orbax" in record.pathname))
 
 
+# Where several processes are joined, process 0 alone has checkpoints, and orbax does not wait for the others.
+_ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
+
+
 class CheckpointError(RuntimeError):
     """A checkpoint cannot be written or read; one line that names the folder and what helps."""
 
@@ -99,7 +103,7 @@ class Checkpoints:
         draft, path = self._folder / f".{rounds_done}", self._folder / str(rounds_done)
         try:
             draft.mkdir()
-            with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+            with _checkpointer() as checkpointer:
                 checkpointer.save(draft / _STATE, args=ocp.args.StandardSave(state))
             digests = {"state": tree_sha256(state), "files": _file_digests(draft)}
             (draft / _DIGESTS).write_text(json.dumps(digests, indent=2))
@@ -129,13 +133,18 @@ def _read(path: Path, like: Any) -> Any:
     for name in files:
         if found.get(name) != files[name]:
             raise ValueError(f"{name} is {'not what was written' if name in found else 'missing'}")
-    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+    with _checkpointer() as checkpointer:
         state = checkpointer.restore(path / _STATE, args=ocp.args.StandardRestore(like))
     if tree_sha256(state) != whole_state:
         raise ValueError("its state is not the one that was written")
     if _shapes(state) != _shapes(like):
         raise ValueError("its state has other arrays than this run")
     return state
+
+
+def _checkpointer() -> ocp.Checkpointer:
+    handler = ocp.StandardCheckpointHandler(multiprocessing_options=_ALONE)
+    return ocp.Checkpointer(handler, multiprocessing_options=_ALONE)
 
 
 def _shapes(tree: Any) -> Any:

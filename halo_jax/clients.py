@@ -108,6 +108,14 @@ def placement(executor: str) -> NamedSharding | None:
     return NamedSharding(_mesh(), _SHARED) if executor == "shard" else None
 
 
+def place(tree: Any, executor: str) -> Any:
+    """State or data, the same in every process, put where the executor wants them: see `placement`."""
+    if jax.process_count() == 1:
+        return jax.device_put(tree, placement(executor))
+    # device_put would send every array to all processes to compare it, and refuses random keys.
+    return jax.jit(lambda same: same, out_shardings=placement(executor))(tree)
+
+
 def lift(one_client: OneClient, executor: str, chunk_size: int = CHUNK_SIZE) -> Lifted:
     """A function of one client -> `lifted(stacked, shared)` over `[C, ...]`; the same bits on every executor.
 

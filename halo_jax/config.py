@@ -41,6 +41,10 @@ def _float(default: float, low: float, high: float, reason: str, *, above: bool 
     return Field(default, allowed, lambda v: (v > low if above else v >= low) and v <= high, reason)
 
 
+def _bool(default: bool, reason: str) -> Field:
+    return Field(default, "true or false", lambda value: True, reason)
+
+
 def _choice(default: str, options: tuple[str, ...], reason: str) -> Field:
     return Field(default, "one of " + ", ".join(options), lambda value: value in options, reason)
 
@@ -92,9 +96,7 @@ FIELDS: dict[str, Field] = {
     "checkpoint_every": _int(10, 1, "rounds between checkpoints; the last round is always saved"),
     "keep_checkpoints": _int(2, 1, "checkpoints that are kept, the newest ones"),
     "dead_after": _int(20, 1, "local steps in a row in which a layer learns nothing before a line says so"),
-    "fingerprint": _any(
-        False, "true or false", "print the fingerprint of every stage of a round, as in fingerprints.csv"
-    ),
+    "fingerprint": _bool(False, "print the fingerprint of every stage of a round, as in fingerprints.csv"),
     # --- data
     "dataset": _name("digits", "a name in halo_jax.datasets.DATASETS", "the images"),
     "data_dir": Field(
@@ -137,12 +139,7 @@ FIELDS: dict[str, Field] = {
         "stochastic", ("stochastic", "nearest", "none"), "server rounding to 8 bits; none keeps float32 (A7)"
     ),
     "recipe.momentum": _float(0.9, 0, 0.999, "momentum of the float32 recipe"),
-    "exact": Field(
-        True,
-        "true or false",
-        lambda value: True,
-        "sums of products exact for any input; false allows plain float32 sums where they are faster",
-    ),
+    "exact": _bool(True, "sums of products exact for any input; false allows plain float32 sums where they are faster"),
     # --- clients
     "num_clients": _int(20, 1, "registered clients N"),
     "cohort_size": _int(0, 0, "clients drawn each round; 0: all (A13)"),

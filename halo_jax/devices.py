@@ -7,6 +7,8 @@ import jax
 
 from halo_jax.cache import cache_folder
 
+_FORCED = "xla_force_host_platform_device_count"  # the flag of XLA that says how many devices a CPU is
+
 
 class DeviceError(ValueError):
     """The platform that was asked for is not there; one line."""
@@ -15,9 +17,11 @@ class DeviceError(ValueError):
 def choose_devices(platform: str | None, cohort_size: int) -> None:
     """Start JAX on `platform` (None: the fastest there is), on a CPU with a device per core for clients to share.
 
+    A number of CPU devices that JAX was given already (`JAX_NUM_CPU_DEVICES`, `XLA_FLAGS`) stays.
     Has an effect only before JAX's first computation. Raises DeviceError if the platform is not there.
     """
-    jax.config.update("jax_num_cpu_devices", min(_cores(), cohort_size))
+    if jax.config.values["jax_num_cpu_devices"] < 1 and _FORCED not in os.environ.get("XLA_FLAGS", ""):
+        jax.config.update("jax_num_cpu_devices", min(_cores(), cohort_size))
     try:
         if platform:
             jax.config.update("jax_platforms", platform)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from halo_jax.clients import lift
+from halo_jax.clients import lift, placement
 from halo_jax.recipes.base import Recipe
 from halo_jax.training import Images, LossSum, normalise
 from halo_jax.types import Precision
@@ -38,7 +38,6 @@ def make_evaluate(
     """
     spread = "shard" if executor == "shard" else "map"
 
-    @jax.jit
     def evaluate(model: Any, precision: Precision, data: Images) -> Scores:
         size = data.labels.shape[0]
         batches = math.ceil(size / batch_size)
@@ -57,4 +56,4 @@ def make_evaluate(
         top1, top5, losses = lift(score, spread)((order,), (params, precision, data))
         return Scores(top1.sum(), top5.sum(), losses.sum().mean(size))
 
-    return evaluate
+    return jax.jit(evaluate, out_shardings=placement(executor))

@@ -75,7 +75,7 @@ def init_state(
         selector=stack(stages.selector.init()),
         compressor=stack(stages.compressor.init(model)),
     )
-    return jax.device_put(state, clients.placement(executor))
+    return clients.place(state, executor)
 
 
 RunRound = Callable[..., tuple[FederationState, ClientResults]]

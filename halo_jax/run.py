@@ -1,19 +1,23 @@
 """One experiment, from a config to a run folder: arms, rounds, checkpoints, records, report."""
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from rich.console import Console
 
 from halo_jax import config as schema
-from halo_jax import figures, page, record, report, results
+from halo_jax import distributed, figures, page, record, report, results
 from halo_jax.arm import Arm, Programs, run_arm
 from halo_jax.assemble import Parts, assemble, is_precision
 from halo_jax.config import Config
+from halo_jax.distributed import on_leader
 from halo_jax.progress import Display
 from halo_jax.run_folder import claim
 from halo_jax.stopping import stop_between_rounds
@@ -37,31 +41,43 @@ def run(
       console: where progress and the table go; standard output by default.
 
     Returns:
-      The records of each arm.
+      The records of each arm; where several processes are joined, in process 0, which alone writes.
 
     Raises:
       ConfigError: a field, name or size is impossible, or the folder belongs to another config; nothing is written.
       DatasetError: the data are missing or wrong; nothing is written.
       RecordError: the run folder cannot be written or read.
       CheckpointError: a checkpoint cannot be written or read.
+      DistributedError: another process has raised one of these, or its config or data differ.
       Stopped: SIGINT or SIGTERM came; the round was finished and saved.
     """
-    console = console or Console()
+    console = console or Console(quiet=not distributed.is_leader())
     workdir = Path(workdir)
-    schema.validate(config)
-    expanded = expand_arms(config)
-    arms = [Arm(name, one, workdir / name if config.arms else workdir) for name, one in expanded.items()]
-    parts = assemble(config)
-    with claim(workdir, config, overwrite):
-        _create(workdir, config, arms)
+    arms, parts = distributed.everywhere(lambda: _prepare(config, workdir))
+    distributed.require_same("the config", lambda: json.dumps(config.to_dict(), sort_keys=True).encode())
+    distributed.require_same("the data set", lambda: _content((parts.data, parts.test)))
+    with contextlib.ExitStack() as held:
+        on_leader(lambda: held.enter_context(claim(workdir, config, overwrite)))
+        on_leader(lambda: _create(workdir, config, arms))
         _describe(console, config, parts)
         programs = Programs(parts)
-        with Display(console, config.rounds * len(arms)) as display, stop_between_rounds(display.say) as stop:
-            for arm in arms:
-                run_arm(arm, parts, programs, display, stop)
-        runs = {arm.name: record.read(arm.folder) for arm in arms}
-        _report(workdir, config, runs, console)
-    return runs
+        display = held.enter_context(Display(console, config.rounds * len(arms)))
+        stop = held.enter_context(stop_between_rounds(display.say))
+        for arm in arms:
+            run_arm(arm, parts, programs, display, stop)
+        return on_leader(lambda: _report(workdir, config, arms, console)) or {}
+
+
+def _prepare(config: Config, workdir: Path) -> tuple[list[Arm], Parts]:
+    schema.validate(config)
+    arms = expand_arms(config).items()
+    return [Arm(name, one, workdir / name if config.arms else workdir) for name, one in arms], assemble(config)
+
+
+def _content(tree: Any) -> bytes:
+    """The bytes of all arrays."""
+    keys = lambda leaf: jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf  # noqa: E731
+    return b"".join(np.asarray(keys(leaf)).tobytes() for leaf in jax.tree.leaves(tree))
 
 
 def _create(workdir: Path, config: Config, arms: Sequence[Arm]) -> None:
@@ -104,7 +120,8 @@ def _describe(console: Console, config: Config, parts: Parts) -> None:
     )
 
 
-def _report(workdir: Path, config: Config, runs: Mapping[str, record.Run], console: Console) -> None:
+def _report(workdir: Path, config: Config, arms: Sequence[Arm], console: Console) -> dict[str, record.Run]:
+    runs = {arm.name: record.read(arm.folder) for arm in arms}
     rows = report.table(runs)
     report.write_csv(rows, workdir / "table.csv")
     drawn = figures.save_all(runs, workdir)
@@ -116,3 +133,4 @@ def _report(workdir: Path, config: Config, runs: Mapping[str, record.Run], conso
     console.print(
         f"run folder {workdir}; open {workdir / 'report.html'}", highlight=False, markup=False, soft_wrap=True
     )
+    return runs

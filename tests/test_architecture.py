@@ -33,6 +33,7 @@ LAYERS = {
     2: {"layers"},  # and the files in the folders, which have a rule of their own
     3: {
         "devices",
+        "distributed",
         "partition",
         "training",
         "clients",

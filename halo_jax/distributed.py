@@ -1,0 +1,196 @@
+"""Several processes as one: joining them, and what they have to do or to know together.
+
+Every process runs the same program on the same data; only process 0, the leader, touches the run folder and the
+console. What is said here has to be said by every process, in the same order. With one process nothing is exchanged.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+JOIN_SECONDS = 120  # Choice: a cluster may start its processes a minute or two apart
+SILENCE_SECONDS = 20  # Choice: a process that says nothing for so long is taken for dead
+LOST = "another process of this run has ended or cannot be reached; the same command in all of them goes on"
+_MESSAGE_BYTES = 2048
+_WATCHED = "HALO_JAX_WATCHED"
+_LOG = re.compile(r"[EWI]\d{4} ")  # how a line of JAX's C++ logs begins
+_DUMP = re.compile(r"F\d{4} |terminate called|Fatal Python error")  # and the dump of a process that C++ ends
+
+Result = TypeVar("Result")
+
+
+class JoinError(ValueError):
+    """What this process was told about the others is incomplete or wrong; one line that says what is right."""
+
+
+class DistributedError(RuntimeError):
+    """The processes do not agree, or another one has failed; one line."""
+
+
+def check_flags(coordinator: str | None, processes: int | None, process: int | None) -> None:
+    """Raise JoinError unless all three say who takes part, or none does and the cluster says it."""
+    given = {"--coordinator": coordinator, "--processes": processes, "--process": process}
+    missing = [name for name, value in given.items() if value is None]
+    if missing and len(missing) < len(given):
+        raise JoinError(f"{' and '.join(missing)} missing; give all of {', '.join(given)}, or none in a cluster")
+    if coordinator is not None and not coordinator.rpartition(":")[2].isdecimal():
+        raise JoinError(f"--coordinator={coordinator}; allowed: HOST:PORT of process 0")
+    if processes is not None and process is not None and process >= processes:
+        raise JoinError(f"--process={process}; allowed: 0 to {processes - 1}, as --processes={processes}")
+
+
+def join(coordinator: str | None, processes: int | None, process: int | None, timeout: int = JOIN_SECONDS) -> None:
+    """Join the other processes of this run, before JAX's first computation; all devices of all of them are then there.
+
+    Without arguments the cluster says who they are: Slurm, Open MPI, a TPU pod. From here on the end of one process is
+    the end of all; where JAX's C++ ends this one, `watch` says why.
+
+    Args:
+      coordinator: HOST:PORT of process 0, the port free there.
+      processes: how many there are.
+      process: which one this is, from 0.
+      timeout: seconds to wait for the others.
+
+    Raises:
+      JoinError: the arguments are incomplete or wrong, or there is no cluster that says them.
+    """
+    check_flags(coordinator, processes, process)
+    try:
+        jax.distributed.initialize(
+            coordinator, processes, process, initialization_timeout=timeout, heartbeat_timeout_seconds=SILENCE_SECONDS
+        )
+    except (ValueError, RuntimeError) as error:
+        hint = "" if coordinator else "; no cluster says who takes part: give --coordinator, --processes, --process"
+        raise JoinError(f"{str(error).partition(chr(10))[0]}{hint}") from error
+
+
+def watch() -> None:
+    """Run this command once more as a child, and return there; here, end as it ends, with one line if it was ended.
+
+    JAX's C++ aborts a process whose peers are gone, with a page of logs and no chance for Python to say anything.
+    """
+    if os.environ.get(_WATCHED):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no child outlives the command
+        return
+    # A session of its own: Ctrl-C reaches the child once, from here.
+    child = subprocess.Popen(
+        [sys.executable, *sys.argv],
+        env={**os.environ, _WATCHED: "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, lambda signum, frame: child.send_signal(signum))
+    assert child.stderr
+    dumped = False
+    for line in child.stderr:
+        dumped = dumped or bool(_DUMP.match(line))
+        if not dumped and not _LOG.match(line):
+            print(line, end="", file=sys.stderr, flush=True)
+    status = child.wait()
+    if dumped:
+        print("error:", LOST, file=sys.stderr)
+    sys.exit(1 if dumped or status < 0 else status)
+
+
+def leave(status: int) -> None:
+    """Exit at once if there are other processes: JAX's own way out would wait for those that are gone."""
+    if jax.distributed.is_initialized():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def is_leader() -> bool:
+    """Whether this is process 0."""
+    return jax.process_index() == 0
+
+
+def on_leader(action: Callable[[], Result]) -> Result | None:
+    """What `action()` returns in process 0, None in the others; if it raises there, every process raises.
+
+    Raises:
+      DistributedError: in the others, with the leader's line.
+    """
+    return _together(action if is_leader() else lambda: None)
+
+
+def everywhere(action: Callable[[], Result]) -> Result:
+    """What `action()` returns in this process; if it raises in one process, every process raises."""
+    return _together(action)
+
+
+def _together(action: Callable[[], Any]) -> Any:
+    if jax.process_count() == 1:
+        return action()
+    result, failure = None, None
+    try:
+        result = action()
+    except Exception as error:  # the others must hear of any
+        failure = error
+    line = (str(failure) or type(failure).__name__) if failure else ""
+    lines = _gather(np.frombuffer(line.encode()[:_MESSAGE_BYTES].ljust(_MESSAGE_BYTES, b"\0"), np.uint8))
+    if failure:
+        raise failure
+    for process, said in enumerate(lines):
+        if said.any():
+            reason = said.tobytes().rstrip(b"\0").decode(errors="replace")
+            raise DistributedError(f"process {process}: {reason}")
+    return result
+
+
+def from_leader(tree: Any) -> Any:
+    """The leader's `tree` of arrays, as numpy arrays and to the bit; shapes and dtypes are those of the others' own."""
+    if jax.process_count() == 1:
+        return tree
+    leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, tree))
+    sent = _gather(np.concatenate([leaf.reshape(-1).view(np.uint8) for leaf in leaves]), leader_only=True)
+    parts = np.split(sent, np.cumsum([leaf.nbytes for leaf in leaves])[:-1])
+    received = [part.view(leaf.dtype).reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
+    return jax.tree.unflatten(structure, received)
+
+
+def anywhere(flag: bool) -> bool:
+    """Whether `flag` is true in any process."""
+    return flag if jax.process_count() == 1 else bool(_gather(np.array([flag], np.uint8)).any())
+
+
+def require_same(what: str, content: Callable[[], bytes]) -> None:
+    """Raise DistributedError in every process unless `content()` is the same in all; `what` names it in the line."""
+    if jax.process_count() == 1:
+        return
+    digests = _gather(np.frombuffer(hashlib.sha256(content()).digest(), np.uint8))
+    different = [process for process, digest in enumerate(digests) if (digest != digests[0]).any()]
+    if different:
+        raise DistributedError(
+            f"{what} of process {different[0]} differs from that of process 0; it has to be the same"
+        )
+
+
+def _gather(mine: np.ndarray, leader_only: bool = False) -> np.ndarray:
+    """The bytes `mine` `[K]` of every process, uint8 `[P, K]`, or of the leader, `[K]`, by each one's first device."""
+    sharding, program = _program(leader_only)
+    rows = jax.make_array_from_process_local_data(sharding, mine[None])
+    return np.array(program(rows))
+
+
+@functools.cache
+def _program(leader_only: bool) -> tuple[NamedSharding, Callable]:
+    first = {device.process_index: device for device in reversed(jax.devices())}
+    mesh = Mesh(np.array([first[process] for process in sorted(first)]), ("process",))
+    replicated = NamedSharding(mesh, PartitionSpec())
+    pick = lambda rows: rows[0] if leader_only else rows  # noqa: E731
+    return NamedSharding(mesh, PartitionSpec("process")), jax.jit(pick, out_shardings=replicated)
