@@ -150,7 +150,7 @@ def _say_dead(
     found = {client: place for client, place in places.items() if place}
     if not found:
         return
-    reported |= found.keys()
+    reported.update(found)
     client, (tensor, kind) = next(iter(found.items()))
     others = f" (and {len(found) - 1} more clients)" if len(found) > 1 else ""
     say(

@@ -237,6 +237,7 @@ def explain(message: str) -> str:
 def validate(config: Config) -> None:
     """Raise ConfigError, one line, at the first field that is missing, unknown, of a wrong type or out of range."""
     if not isinstance(config, ml_collections.ConfigDict):
+        getattr(config, "name", None)  # what stands for a file that could not be read raises its error here
         raise ConfigError(
             f"the experiment is a {type(config).__name__}; allowed: halo_jax.config.default() with changes"
         )

@@ -1,6 +1,7 @@
 """The command line: one command runs an experiment, and whatever is wrong with it is one line and an exit status."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from absl import flags
 
 import launch
 from halo_jax import record
+from halo_jax.stopping import Stopped
 
 ROOT = Path(__file__).parents[1]
 TOY = (
@@ -180,7 +182,13 @@ def test_a_broken_run_folder_is_one_line_and_status_1(call, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(KeyboardInterrupt(), 130), (record.RecordError("rounds.csv: No space left on device"), 1)]
+    ("error", "status"),
+    [
+        (KeyboardInterrupt(), 130),
+        (Stopped(signal.SIGINT, "after round 3 of halo_ps"), 130),
+        (Stopped(signal.SIGTERM, "after round 3 of halo_ps"), 143),
+        (record.RecordError("rounds.csv: No space left on device"), 1),
+    ],
 )
 def test_a_run_that_stops_says_so_in_one_line(call, monkeypatch, error, status):
     def stop(*_, **__):

@@ -1,7 +1,10 @@
 """An experiment fills its folder, the same bits every time, and goes on where it stopped."""
 
+import csv
 import io
 import json
+import os
+import signal
 from pathlib import Path
 
 import jax
@@ -14,6 +17,7 @@ from halo_jax import contraction, record
 from halo_jax.config import Config, ConfigError, default
 from halo_jax.datasets import DatasetError
 from halo_jax.run import run
+from halo_jax.stopping import Stopped
 
 ARMS = ("8-8-8", "halo_ps")
 ROUNDS = 4
@@ -253,3 +257,64 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
         launch(toy_config(), tmp_path / "file" / "run")
     assert "\n" not in str(caught.value)
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_the_round_end_and_saves_it_and_the_same_call_goes_on(whole, tmp_path, monkeypatch, signum):
+    append = record.append
+
+    def interrupted(path, row, *others):
+        if path.name == "8-8-8" and row.round == 3:
+            os.kill(os.getpid(), signum)
+        append(path, row, *others)
+
+    monkeypatch.setattr(record, "append", interrupted)
+    before = signal.getsignal(signum)
+    with pytest.raises(Stopped, match=f"{signal.Signals(signum).name}: stopped after round 3 of 8-8-8, which is saved"):
+        launch(toy_config(), tmp_path / "toy")
+    assert signal.getsignal(signum) is before
+    assert (tmp_path / "toy" / "8-8-8" / "checkpoints" / "3").exists()
+    monkeypatch.setattr(record, "append", append)
+    text = launch(toy_config(), tmp_path / "toy")
+    assert [line.split("  loss")[0] for line in text.splitlines() if "8-8-8  round " in line] == ["8-8-8  round   4/4"]
+    for table in ("clients.csv", "fingerprints.csv"):
+        assert (tmp_path / "toy" / "8-8-8" / table).read_bytes() == (whole[0] / "8-8-8" / table).read_bytes()
+
+
+def test_a_second_signal_stops_at_once(tmp_path, monkeypatch):
+    def twice(*_):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("went on")
+
+    monkeypatch.setattr(record, "append", twice)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        launch(toy_config(), tmp_path / "toy")
+    assert not isinstance(caught.value, Stopped)
+
+
+def test_fingerprints_are_printed_on_demand_and_chain_from_round_to_round(whole, tmp_path):
+    text = launch(toy_config(arms=("8-8-8",), fingerprint=True), tmp_path / "toy")
+    with open(tmp_path / "toy" / "8-8-8" / "fingerprints.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["stage"] for row in rows[:7]] == ["broadcast", "precision", *["update"] * 4, "aggregate"]
+    by_stage = {(int(row["round"]), row["stage"]): row["fingerprint"] for row in rows}
+    for number in range(2, ROUNDS + 1):
+        assert by_stage[number, "broadcast"] == by_stage[number - 1, "aggregate"]
+    assert len(set(by_stage.values())) == 1 + ROUNDS * 2 + 1  # precision stays, broadcast repeats
+    for number in range(1, ROUNDS + 1):
+        printed = next(line for line in text.splitlines() if f"round {number:3d}  broadcast" in line)
+        assert by_stage[number, "aggregate"] in printed
+    assert "broadcast" not in whole[1]
+
+
+def test_a_dead_network_is_reported_with_layer_client_and_what_helps(tmp_path):
+    config = toy_config(arms=("8-8-8",), dead_after=2)
+    config.recipe.learning_rates = (4096.0, 4096.0, 4096.0)
+    text = launch(config, tmp_path / "toy")
+    lines = [line for line in text.splitlines() if "has learned nothing in Quant" in line]
+    assert len(lines) == 1
+    assert "what usually helps: " in lines[0]
+    clients = record.read(tmp_path / "toy" / "8-8-8").clients
+    assert clients["dead_steps"].max() > 2
+    assert any(name.startswith("Quant") for name in clients["dead_layer"])
