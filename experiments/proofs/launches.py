@@ -1,0 +1,45 @@
+"""Launching experiments as a user does, and comparing what their run folders hold."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+RESULTS = Path(__file__).parent / "results"
+
+
+def command(fields: dict[str, object], workdir: Path, *flags: str, python: str = sys.executable) -> list[str]:
+    """`python launch.py` with these fields of the config."""
+    set_fields = [f"--config.{name}={value}" for name, value in fields.items()]
+    return [python, "launch.py", *set_fields, f"--workdir={workdir}", *flags]
+
+
+def start(arguments: list[str], **environment: str) -> subprocess.Popen[str]:
+    """Start a command in the checkout, with some environment variables set."""
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(arguments, cwd=ROOT, env={**os.environ, **environment}, **pipes)
+
+
+def contents(workdir: Path) -> dict[str, str]:
+    """What has to be the same of a finished run, by file: digests of its tables, and the names of its models.
+
+    The column `seconds` of rounds.csv is left out.
+    """
+    found = {}
+    for summary in sorted(workdir.rglob("summary.json")):
+        arm = summary.parent.relative_to(workdir).as_posix()
+        found[f"{arm}/model"] = json.loads(summary.read_text())["model_sha256"]
+        for name in ("clients.csv", "fingerprints.csv"):
+            found[f"{arm}/{name}"] = hashlib.sha256((summary.parent / name).read_bytes()).hexdigest()
+        rounds = [line.rpartition(",")[0] for line in (summary.parent / "rounds.csv").read_text().splitlines()]
+        found[f"{arm}/rounds.csv"] = hashlib.sha256("\n".join(rounds).encode()).hexdigest()
+    found["table.csv"] = hashlib.sha256((workdir / "table.csv").read_bytes()).hexdigest()
+    return found
+
+
+def write(name: str, result: dict) -> None:
+    """Keep a result as `results/NAME.json`."""
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
