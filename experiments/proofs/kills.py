@@ -12,6 +12,7 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import launches
@@ -56,12 +57,12 @@ def _newest(workdir: Path) -> float:
     return max((path.stat().st_mtime for path in workdir.glob("*/clients.csv")), default=0.0)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Kill, resume, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     moments = random.Random(options.seed)
     kills, runs, different, moments_s = 0, 0, [], []
     with tempfile.TemporaryDirectory() as scratch:

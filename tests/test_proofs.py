@@ -1,0 +1,49 @@
+"""The proofs in short: a run killed twice ends like one that was left alone."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "experiments" / "proofs"
+sys.path.insert(0, str(FOLDER))  # as it is for a script in that folder
+
+launches, kills, same_bits = (importlib.import_module(name) for name in ("launches", "kills", "same_bits"))
+
+
+def test_a_run_killed_at_random_moments_and_launched_again_ends_like_one_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(launches, "RESULTS", tmp_path)
+    monkeypatch.setattr(kills, "FIELDS", {**kills.FIELDS, "arms": "('halo_ps',)", "rounds": 6, "width": 0.1})
+    monkeypatch.setattr(kills, "LONGEST_LIFE_S", 1.0)
+    assert kills.main(["--kills=2", "--seed=1"]) == 0
+    result = json.loads((tmp_path / "kills.json").read_text())
+    assert (result["kills"], result["different"]) == (2, [])
+    assert result["runs"] >= 1
+
+
+def test_a_file_that_differs_is_found(tmp_path):
+    arm = tmp_path / "halo_ps"
+    arm.mkdir()
+    for name, text in (("clients.csv", "a"), ("fingerprints.csv", "b"), ("rounds.csv", "round,seconds\n1,0.5\n")):
+        (arm / name).write_text(text)
+    (arm / "summary.json").write_text('{"model_sha256": "c"}')
+    (tmp_path / "table.csv").write_text("d")
+    before = launches.contents(tmp_path)
+    (arm / "rounds.csv").write_text("round,seconds\n1,0.7\n")
+    assert launches.contents(tmp_path) == before
+    (arm / "rounds.csv").write_text("round,seconds\n2,0.7\n")
+    assert {name for name in before if launches.contents(tmp_path)[name] != before[name]} == {"halo_ps/rounds.csv"}
+
+
+@pytest.mark.parametrize("name", ["kills", "same_bits"])
+def test_recorded_results_are_those_of_a_proof_that_held(name):
+    result = json.loads((FOLDER / "results" / f"{name}.json").read_text())
+    if name == "kills":
+        assert result["kills"] >= 50
+        assert result["different"] == []
+    else:
+        assert [way["way"] for way in result["ways"]][:-2] == [way.name for way in same_bits.ways([])]
+        assert not any(way["different"] for way in result["ways"])
+        assert result["alike_with_another_seed"] == []
