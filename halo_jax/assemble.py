@@ -84,7 +84,7 @@ def assemble(config: Config) -> Parts:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     root = jax.random.key(config.seed)
-    dataset = _dataset(config)
+    dataset = datasets.load(config.dataset, config.data_dir, config.train_examples, config.test_examples)
     executor, reason = resolve_executor(
         config.executor, jax.default_backend(), jax.device_count(), cohort_size(config), config.chunk_size
     )
@@ -133,16 +133,6 @@ def make_selector(config: Config):
     rounds = reduction_rounds(config.rounds, chosen.reduce_every, chosen.reduce_rounds)
     fields = {**chosen, "floor": Precision.parse(chosen.floor), "reduce_rounds": rounds}
     return build(SELECTORS[chosen.name], fields)
-
-
-def _dataset(config: Config) -> datasets.Dataset:
-    try:
-        return datasets.load(config.dataset, config.data_dir, config.train_examples, config.test_examples)
-    except jax.errors.JaxRuntimeError:
-        raise
-    except (OSError, RuntimeError) as error:  # a name too long, no permission, ~nobody
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"data_dir={show(config.data_dir)}: {reason}; allowed: a folder that can be read") from error
 
 
 def _check_payload(config: Config, model: Any, bits: int) -> None:

@@ -230,17 +230,16 @@ def explain(message: str) -> str:
     if "Traceback" in message:
         message = message.partition("Traceback")[0] + message.rpartition("\n")[2]
     named = re.search(r"--config\.([\w.]+)=", message)
-    line = _shorten(message, 180)
-    return f"{line}; allowed: {FIELDS[named[1]].allowed}" if named and named[1] in FIELDS else line
+    field = FIELDS.get(named[1]) if named else None
+    line = _shorten(message, 180 if field else 500)  # paths of files may stand in what names no field
+    return f"{line}; allowed: {field.allowed}" if field else line
 
 
 def validate(config: Config) -> None:
     """Raise ConfigError, one line, at the first field that is missing, unknown, of a wrong type or out of range."""
     if not isinstance(config, ml_collections.ConfigDict):
         getattr(config, "name", None)  # what stands for a file that could not be read raises its error here
-        raise ConfigError(
-            f"the experiment is a {type(config).__name__}; allowed: halo_jax.config.default() with changes"
-        )
+        raise ConfigError(f"the experiment is a {type(config).__name__}; allowed: config.default() with changes")
     _check_names(config)
     for name, field in FIELDS.items():
         _check_value(name, get(config, name), field)
@@ -248,7 +247,10 @@ def validate(config: Config) -> None:
 
 
 def _check_names(config: Config) -> None:
-    names = set(_leaf_names(config))
+    try:
+        names = set(_leaf_names(config))  # ConfigDict sorts its names
+    except TypeError as error:
+        raise ConfigError("a name of a field is not text; all fields stand in halo_jax/config.py") from error
     for name in sorted(names - FIELDS.keys()):
         raise ConfigError(unknown_field(name))
     for name in sorted(FIELDS.keys() - names):
@@ -258,21 +260,16 @@ def _check_names(config: Config) -> None:
 def _leaf_names(node: ml_collections.ConfigDict, prefix: str = "") -> list[str]:
     names = []
     for key, value in node.items():
-        is_node = isinstance(value, ml_collections.ConfigDict)
-        names += _leaf_names(value, f"{prefix}{key}.") if is_node else [f"{prefix}{key}"]
+        name = f"{prefix}{key}"
+        names += _leaf_names(value, f"{name}.") if isinstance(value, ml_collections.ConfigDict) else [name]
     return names
 
 
 def _check_value(name: str, value: Any, field: Field) -> None:
     kind = type(field.default)
-    whole_for_float = kind is float and type(value) is int
-    if type(value) is not kind and not whole_for_float:
+    if type(value) is not kind and not (kind is float and type(value) is int):
         raise ConfigError(f"{name}={show(value)} is a {type(value).__name__}; allowed: {field.allowed}")
-    try:
-        ok = field.check(value)
-    except TypeError:
-        ok = False
-    if not ok:
+    if not field.check(value):
         raise ConfigError(f"{name}={show(value)}; allowed: {field.allowed}")
 
 

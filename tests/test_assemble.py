@@ -89,9 +89,9 @@ def test_sizes_that_do_not_fit_the_data_are_refused(values, message):
 
 @pytest.mark.parametrize("folder", ["x" * 300, "~nobody-of-this-name/data"])
 def test_a_folder_that_the_system_refuses_is_named(folder):
-    with pytest.raises(ConfigError, match=r"^data_dir='(~nobody|xxx).*; allowed: a folder that can be read$") as caught:
+    with pytest.raises(DatasetError, match=folder) as caught:
         assemble(tiny_config(dataset="mnist", data_dir=folder))
-    assert len(str(caught.value)) < 200
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("values", [{"train_examples": 257}, {"test_examples": 65}])

@@ -189,12 +189,13 @@ def test_a_value_too_long_or_unprintable_is_shown_in_part(name, value, shown):
 @pytest.mark.parametrize("experiment", [3, None, {}, "experiment"])
 def test_an_experiment_that_is_no_config_is_refused(experiment):
     assert message_of(experiment) == (
-        f"the experiment is a {type(experiment).__name__}; allowed: halo_jax.config.default() with changes"
+        f"the experiment is a {type(experiment).__name__}; allowed: config.default() with changes"
     )
 
 
 def test_a_field_whose_name_is_a_number_is_unknown():
     assert message_of(changed(recipe={1: 3})).startswith("unknown field 'recipe.1'")
+    assert message_of(changed(recipe={1: 3, "loss": "sse"})).startswith("a name of a field is not text; ")
 
 
 @pytest.mark.parametrize("values", [{"width": 1}, {"recipe__phases": (1,), "recipe__learning_rates": (0.5,)}])
