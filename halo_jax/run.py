@@ -90,8 +90,6 @@ def _create(workdir: Path, config: Config, arms: Sequence[Arm]) -> None:
 
 def expand_arms(config: Config) -> dict[str, Config]:
     """The config of every arm: a precision is a static selector that starts there; other names are selectors."""
-    if len(set(config.arms)) < len(config.arms):
-        raise schema.ConfigError(f"arms={config.arms!r}; allowed: each arm once")
     arms = {}
     for arm in config.arms or (config.selector.name,):
         one: Config = ml_collections.ConfigDict(config.to_dict())
@@ -101,7 +99,10 @@ def expand_arms(config: Config) -> dict[str, Config]:
             one.selector.floor = "2-2-2"  # binds nothing, so that static arms share a program
         else:
             one.selector.name = arm
-        schema.validate(one)
+        try:
+            schema.validate(one)
+        except schema.ConfigError as error:
+            raise schema.ConfigError(f"arms={schema.show(arm)}: {error}" if config.arms else str(error)) from error
         arms[arm] = one
     return arms
 
