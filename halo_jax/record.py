@@ -10,6 +10,7 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
@@ -22,11 +23,26 @@ CONFIG, ROUNDS, CLIENTS, SUMMARY = "config.json", "rounds.csv", "clients.csv", "
 FINGERPRINTS = "fingerprints.csv"
 ARM_NAMES = {"halo_ps": "HaLo-FL"}  # what tables and figures call an arm, where not by its own name
 _ADVICE = "put a good copy back, or start anew with --overwrite"
+
+
+def _text(cell: str) -> str:
+    if not cell.isprintable():
+        raise ValueError
+    return cell
+
+
+def _fingerprint(cell: str) -> str:
+    if not re.fullmatch("[0-9a-f]{16}", cell):
+        raise ValueError
+    return cell
+
+
 # By the name or the type of a field: how a cell is read, the column's dtype, and what is right.
 _CELLS: dict[Any, tuple[Callable[[str], Any], Any, str]] = {
     int: (lambda cell: np.int64(int(cell)), np.int64, "a whole number"),
     "constraint": (lambda cell: Constraint[cell.upper()].name.lower(), np.str_, "none, energy, latency or area"),
-    str: (str, np.str_, "a text"),
+    "fingerprint": (_fingerprint, np.str_, "16 hexadecimal digits"),
+    str: (_text, np.str_, "a printable text"),
     float: (lambda cell: float(cell or "nan"), np.float64, "a number"),
 }
 
@@ -154,12 +170,17 @@ def read(folder: str | Path) -> Run:
     config = read_json(folder / CONFIG)
     rounds = _read_table(folder / ROUNDS, get_type_hints(RoundRecord))
     clients = _read_table(folder / CLIENTS, get_type_hints(ClientRecord))
+    fingerprints = _read_table(folder / FINGERPRINTS, get_type_hints(FingerprintRecord))
     complete = np.isin(clients["round"], rounds["round"])
     clients = {name: column[complete] for name, column in clients.items()}
     summary = read_json(folder / SUMMARY) if (folder / SUMMARY).exists() else {}
     if summary.get("finished"):
-        in_clients = list(dict.fromkeys(clients["round"].tolist()))  # each once
-        for name, found in ((ROUNDS, rounds["round"].tolist()), (CLIENTS, in_clients)):
+        if not isinstance(summary.get("model_sha256"), str):
+            raise RecordError(f"{folder / SUMMARY}: the run is finished, but model_sha256 is no text; {_ADVICE}")
+        tables = {ROUNDS: rounds["round"], CLIENTS: clients["round"], FINGERPRINTS: fingerprints["round"]}
+        for name, numbers in tables.items():
+            found = numbers.tolist()
+            found = found if name == ROUNDS else list(dict.fromkeys(found))  # each once
             if found != list(range(1, len(found) + 1)) or len(found) != config.get("rounds"):
                 wrong = f"the run is finished, but this is not all of rounds 1 to {config.get('rounds')}"
                 raise RecordError(f"{folder / name}: {wrong}; {_ADVICE}")

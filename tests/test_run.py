@@ -1,47 +1,23 @@
 """An experiment fills its folder, the same bits every time, and goes on where it stopped."""
 
 import csv
-import io
 import json
 import os
 import signal
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
-from rich.console import Console
 
 from halo_jax import contraction, record
-from halo_jax.config import Config, ConfigError, default
+from halo_jax.config import ConfigError
 from halo_jax.datasets import DatasetError
-from halo_jax.run import run
 from halo_jax.stopping import Stopped
+from tests.toy_run import ARMS, ROUNDS, launch, toy_config, without_seconds
 
-ARMS = ("8-8-8", "halo_ps")
-ROUNDS = 4
 FILES = ("checkpoints", "clients.csv", "config.json", "fingerprints.csv", "rounds.csv", "summary.json")
 REPORT = ("config.json", "figures", "report.html", "table.csv")
-
-
-def toy_config(**values) -> Config:
-    """Two arms of four clients with unequal shards; a checkpoint every second round."""
-    config = default()
-    config.name, config.arms, config.executor = "toy", ARMS, "map"
-    config.dataset, config.train_examples, config.test_examples = "synthetic", 37, 16
-    config.model, config.width = "small_cnn", 0.1
-    config.num_clients, config.batch_size, config.rounds, config.checkpoint_every = 4, 8, ROUNDS, 2
-    config.demand.energy_clients = config.demand.latency_clients = config.demand.area_clients = 1
-    config.update(values)
-    return config
-
-
-def launch(config: Config, folder: Path, **options) -> str:
-    """Run, and return what a person saw."""
-    console = Console(file=io.StringIO(), width=200)
-    run(config, folder, console=console, **options)
-    return console.file.getvalue()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -166,10 +142,6 @@ def test_a_person_sees_the_setting_every_round_and_the_table(whole):
     assert text.count("halo_ps  round") == text.count("8-8-8  round") == ROUNDS
     assert "report.html" in text.splitlines()[-1]
     assert "Traceback" not in text
-
-
-def without_seconds(path: Path) -> list[str]:
-    return [line.rpartition(",")[0] for line in path.read_text().splitlines()]
 
 
 @pytest.mark.parametrize("arm", ARMS)

@@ -42,4 +42,5 @@ def contents(workdir: Path) -> dict[str, str]:
 
 def write(name: str, result: dict) -> None:
     """Keep a result as `results/NAME.json`."""
+    RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")

@@ -89,8 +89,11 @@ def evaluate_per_layer(layers: Layers, precision: Precision, constants: Constant
     chex.assert_axis_dimension(_bits(precision).weights, -1, len(layers))
     counts = count(layers, precision, constants)
     read_mj, write_mj, step_s, tile_mm2 = _units(constants)
+    # Through a comparison, each product is rounded: some programs, not all, would fuse one of them with the sum.
+    reads_mj = jnp.maximum(counts.bit_reads.sum(-2, -1).as_float() * read_mj, 0)
+    writes_mj = jnp.maximum(counts.crossbars[..., 1].sum(-1) * write_mj, 0)
     return Cost(
-        energy_mj=counts.bit_reads.sum(-2, -1).as_float() * read_mj + counts.crossbars[..., 1].sum(-1) * write_mj,
+        energy_mj=reads_mj + writes_mj,
         latency_s=counts.steps.sum(-2, -1).as_float() * step_s,
         area_mm2=counts.tiles.sum((-2, -1)).astype(jnp.float32) * tile_mm2,
     )
