@@ -175,16 +175,20 @@ def read(folder: str | Path) -> Run:
     clients = {name: column[complete] for name, column in clients.items()}
     summary = read_json(folder / SUMMARY) if (folder / SUMMARY).exists() else {}
     if summary.get("finished"):
+        numbers = {ROUNDS: rounds["round"], CLIENTS: clients["round"], FINGERPRINTS: fingerprints["round"]}
+        _require_all_rounds(folder, numbers, config.get("rounds"))
         if not isinstance(summary.get("model_sha256"), str):
             raise RecordError(f"{folder / SUMMARY}: the run is finished, but model_sha256 is no text; {_ADVICE}")
-        tables = {ROUNDS: rounds["round"], CLIENTS: clients["round"], FINGERPRINTS: fingerprints["round"]}
-        for name, numbers in tables.items():
-            found = numbers.tolist()
-            found = found if name == ROUNDS else list(dict.fromkeys(found))  # each once
-            if found != list(range(1, len(found) + 1)) or len(found) != config.get("rounds"):
-                wrong = f"the run is finished, but this is not all of rounds 1 to {config.get('rounds')}"
-                raise RecordError(f"{folder / name}: {wrong}; {_ADVICE}")
     return Run(config, rounds, clients, summary)
+
+
+def _require_all_rounds(folder: Path, numbers: Mapping[str, np.ndarray], rounds: Any) -> None:
+    """Raise RecordError unless each table of a finished run has all rounds, in order; only `rounds.csv` has one row."""
+    for name, column in numbers.items():
+        found = column.tolist() if name == ROUNDS else list(dict.fromkeys(column.tolist()))
+        if len(found) != rounds or found != list(range(1, len(found) + 1)):
+            wrong = f"the run is finished, but this is not all of rounds 1 to {rounds}"
+            raise RecordError(f"{folder / name}: {wrong}; {_ADVICE}")
 
 
 def write(path: str | Path, data: str | bytes) -> None:
