@@ -76,7 +76,8 @@ def main(argv: list[str]) -> None:
         first = str(error).partition("\n")[0]
         _stop(f"{distributed.LOST} ({first})" if options.distributed else first, 1)
     except Stopped as stopped:
-        _stop(str(stopped), 128 + stopped.signum)
+        print("error:", stopped, file=sys.stderr)
+        sys.exit(128 + stopped.signum)  # all processes do, so that they can part in good order
     except KeyboardInterrupt:
         _stop("stopped; the same command goes on from the last checkpoint", 130)
 

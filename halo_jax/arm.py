@@ -73,8 +73,8 @@ def run_arm(arm: Arm, parts: Parts, programs: Programs, display: Display, stop: 
     start = Precision.parse(config.selector.start)
     state = federation.init_state(parts.model, start, config.num_clients, stages, parts.executor)
     with contextlib.ExitStack() as held:
-        books = Checkpoints(arm.folder, config.keep_checkpoints, display.say) if distributed.is_leader() else None
-        checkpoints: Any = on_leader(lambda: books and held.enter_context(books))
+        keep, say = config.keep_checkpoints, display.say
+        checkpoints: Any = on_leader(lambda: held.enter_context(Checkpoints(arm.folder, keep, say)))
         done, state = _resume(arm, checkpoints, state)
         state = place(state, parts.executor)
         display.begin_arm(arm.name, config.rounds, done)

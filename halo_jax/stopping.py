@@ -13,9 +13,9 @@ class Stopped(KeyboardInterrupt):
     """A signal asked the run to stop, and it has: everything up to its last round is saved; one line."""
 
     def __init__(self, signum: int, where: str):
-        name = signal.Signals(signum).name
-        super().__init__(f"{name}: stopped {where}, which is saved; the same command goes on from there")
-        self.signum = signum
+        asked = signal.Signals(signum).name if signum else "another process was asked to stop"
+        super().__init__(f"{asked}: stopped {where}, which is saved; the same command goes on from there")
+        self.signum = signum or signal.SIGTERM
 
 
 class StopRequest:
