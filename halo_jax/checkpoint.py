@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from halo_jax.digest import tree_sha256
 
 FOLDER = "checkpoints"
 _STATE, _DIGESTS = "state", "sha256.json"
+_OVERHEAD = 2**16  # bytes of what orbax writes beside the arrays
 
 # What orbax logs with a traceback, it raises, too.
 logging.getLogger("absl").addFilter(lambda record: not (record.exc_info and "orbax" in record.pathname))
@@ -103,6 +105,7 @@ class Checkpoints:
         draft, path = self._folder / f".{rounds_done}", self._folder / str(rounds_done)
         try:
             draft.mkdir()
+            _make_sure_of_room(draft, sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
             with _checkpointer() as checkpointer:
                 checkpointer.save(draft / _STATE, args=ocp.args.StandardSave(state))
             digests = {"state": tree_sha256(state), "files": _file_digests(draft)}
@@ -120,6 +123,15 @@ class Checkpoints:
             message = f"cannot write checkpoint {rounds_done} ({_reason(error)}); older ones are kept"
             advice = "make room, and the same command goes on from the last of them"
             raise CheckpointError(f"{self._folder}: {message}: {advice}") from error
+
+
+def _make_sure_of_room(folder: Path, size: int) -> None:
+    """Raise OSError where a disk or quota is too full; orbax's threads would print tracebacks as they fail, late."""
+    room = folder / "room"
+    with open(room, "wb") as file:
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            os.posix_fallocate(file.fileno(), 0, size + _OVERHEAD)
+    room.unlink()
 
 
 def _read(path: Path, like: Any) -> Any:

@@ -191,6 +191,17 @@ def test_nothing_is_pickled(path):
 
 
 @pytest.mark.parametrize("path", [*FILES.values(), *OUTSIDE], ids=lambda path: str(path.relative_to(ROOT)))
+def test_yaml_is_read_as_data_only(path):
+    used = {name for module, name in imports(path) if module.split(".")[0] in ("yaml", "ruamel")}
+    used |= {
+        node.attr
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "yaml"
+    }
+    assert used <= {"", "safe_load", "safe_dump", "YAMLError"}
+
+
+@pytest.mark.parametrize("path", [*FILES.values(), *OUTSIDE], ids=lambda path: str(path.relative_to(ROOT)))
 def test_public_things_have_a_docstring(path):
     tree = tree_of(path)
     assert ast.get_docstring(tree)

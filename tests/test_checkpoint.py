@@ -27,6 +27,7 @@ def state_of(round: int) -> FederationState:
         losses=jnp.array([jnp.inf, 0.1 * round, 1e-45], jnp.float32),
         selector=(),
         compressor={"error": jnp.full((3, 2), 1 / 3, jnp.float32)},
+        dead=jnp.full((3, 2, 3), round, jnp.int32),
     )
 
 
@@ -178,7 +179,7 @@ def small_files(size: int):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize("size", [0, 400])  # no file at all; all but the largest
+@pytest.mark.parametrize("size", [0, 400])
 @pytest.mark.parametrize("next_call", ["save", "restore", "close"])
 def test_a_checkpoint_that_cannot_be_written_is_one_line_and_older_ones_stay(tmp_path, size, next_call, capfd):
     save(tmp_path, 1, 2)
