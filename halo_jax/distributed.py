@@ -44,7 +44,8 @@ def check_flags(coordinator: str | None, processes: int | None, process: int | N
     missing = [name for name, value in given.items() if value is None]
     if missing and len(missing) < len(given):
         raise JoinError(f"{' and '.join(missing)} missing; give all of {', '.join(given)}, or none in a cluster")
-    if coordinator is not None and not coordinator.rpartition(":")[2].isdecimal():
+    host, _, port = (coordinator or "").rpartition(":")
+    if coordinator is not None and not (host and port.isdecimal() and 0 < int(port) < 65536):
         raise JoinError(f"--coordinator={coordinator}; allowed: HOST:PORT of process 0")
     if processes is not None and process is not None and process >= processes:
         raise JoinError(f"--process={process}; allowed: 0 to {processes - 1}, as --processes={processes}")

@@ -26,6 +26,14 @@ except DeviceError as error:
 """
 
 
+COUNT = """
+import jax
+from halo_jax.devices import choose_devices
+choose_devices("cpu", 1)
+print(jax.device_count())
+"""
+
+
 def kept(program: str = KEEP, **environment: str) -> str:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPILATION")}
     command = [sys.executable, "-c", program]
@@ -56,3 +64,14 @@ def test_a_platform_that_is_not_there_is_one_line():
     said = kept(CHOOSE)
     assert said.startswith("platform 'nowhere' is not available here: ")
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "given", [{"JAX_NUM_CPU_DEVICES": "3"}, {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}], ids=list
+)
+def test_a_number_of_cpu_devices_that_jax_was_given_stays(given):
+    assert kept(COUNT, **{"XLA_FLAGS": "", **given}) == "3"
+
+
+def test_a_cpu_is_never_more_devices_than_there_are_clients_to_share():
+    assert kept(COUNT, XLA_FLAGS="") == "1"

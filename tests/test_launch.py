@@ -131,6 +131,11 @@ def test_a_mistake_on_the_command_line_is_one_line_and_status_2(tmp_path, argume
         (["--platform=abacus"], "abacus"),
         (["--overwrite=perhaps"], "perhaps"),
         (["train"], "unexpected argument 'train'"),
+        (["--distributed", "--coordinator=localhost:1"], "--processes and --process missing"),
+        (["--distributed", "--processes=2", "--process=0"], "--coordinator missing"),
+        (["--distributed", "--coordinator=localhost", "--processes=2", "--process=0"], "allowed: HOST:PORT"),
+        (["--distributed", "--coordinator=localhost:1", "--processes=2", "--process=2"], "allowed: 0 to 1"),
+        (["--distributed", "--coordinator=localhost:1", "--processes=0", "--process=0"], "--processes"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
