@@ -10,6 +10,7 @@ line of the table is another seed, which has to differ in every model.
 
 import argparse
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -60,8 +61,14 @@ def ways(pythons: list[str]) -> list[Way]:
         *(Way(f"kernels {name}", {}, kernels(name)) for name in ("xla", "bf16", "int8")),
         Way("kernels bf16, vmap", {"executor": "vmap"}, kernels("bf16")),
         Way("2 processes", processes=2),
-        *(Way(f"python {path}", python=path) for path in pythons),
+        *(Way(versions(path), python=path) for path in pythons),
     ]
+
+
+def versions(python: str) -> str:
+    """The versions of an interpreter and of its JAX."""
+    ask = "import platform, jax; print(f'Python {platform.python_version()}, JAX {jax.__version__}')"
+    return subprocess.check_output([python, "-c", ask], text=True).strip()
 
 
 def run(way: Way, folder: Path, seed: int = 0) -> tuple[dict[str, str], float]:
