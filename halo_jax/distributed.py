@@ -25,6 +25,7 @@ LOST = "another process of this run has ended or cannot be reached; the same com
 _MESSAGE_BYTES = 2048
 _WATCHED = "HALO_JAX_WATCHED"
 _LOG = re.compile(r"[EWI]\d{4} ")  # how a line of JAX's C++ logs begins
+_GLOO = re.compile(r"connected to \d+ peer ranks")  # what gloo prints at every start
 _DUMP = re.compile(r"F\d{4} |terminate called|Fatal Python error")  # and the dump of a process that C++ ends
 
 Result = TypeVar("Result")
@@ -83,6 +84,8 @@ def watch() -> None:
     """
     if os.environ.get(_WATCHED):
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no child outlives the command
+        sys.stdout = os.fdopen(os.dup(1), "w", buffering=1, encoding=sys.stdout.encoding)
+        os.dup2(2, 1)  # what C++ prints to standard output goes to the parent, too
         return
     # A session of its own: Ctrl-C reaches the child once, from here.
     child = subprocess.Popen(
@@ -96,14 +99,23 @@ def watch() -> None:
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, lambda signum, frame: child.send_signal(signum))
     assert child.stderr
-    dumped = False
+    spoken, held = False, []
     for line in child.stderr:
-        dumped = dumped or bool(_DUMP.match(line))
-        if not dumped and not _LOG.match(line):
+        if line.startswith("error: "):
+            spoken = True
+            print(line, end="", file=sys.stderr, flush=True)
+        elif held or _LOG.match(line) or _DUMP.match(line):  # an entry of the C++ log may go on over lines of any form
+            held.append(line)
+        elif not _GLOO.search(line):
             print(line, end="", file=sys.stderr, flush=True)
     status = child.wait()
-    if dumped:
+    dumped = any(_DUMP.match(line) for line in held)
+    if dumped and not spoken:
         print("error:", LOST, file=sys.stderr)
+    elif status and not spoken:
+        print(*held, sep="", end="", file=sys.stderr)  # a traceback may have followed a warning of C++
+    if status < 0 and not dumped and not spoken:
+        print(f"error: ended by {signal.Signals(-status).name}; the same command goes on", file=sys.stderr)
     sys.exit(1 if dumped or status < 0 else status)
 
 
@@ -184,8 +196,10 @@ def require_same(what: str, content: Callable[[], bytes]) -> None:
 def _gather(mine: np.ndarray, leader_only: bool = False) -> np.ndarray:
     """The bytes `mine` `[K]` of every process, uint8 `[P, K]`, or of the leader, `[K]`, by each one's first device."""
     sharding, program = _program(leader_only)
-    rows = jax.make_array_from_process_local_data(sharding, mine[None])
-    return np.array(program(rows))
+    try:
+        return np.array(program(jax.make_array_from_process_local_data(sharding, mine[None])))
+    except (ValueError, jax.errors.JaxRuntimeError) as error:  # JAX raises the loss of a peer as either
+        raise DistributedError(f"{LOST} ({str(error).partition(chr(10))[0]})") from error
 
 
 @functools.cache

