@@ -6,11 +6,10 @@ where batched weights would become a grouped convolution, ten times slower; on a
 over clients (`batched.py`). All give the same bits.
 """
 
-import contextlib
-import contextvars
 import functools
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -24,24 +23,31 @@ from halo_jax.types import LayerShape, Precision
 
 # What HALO_JAX_KERNELS may ask for, all of the same bits; unset, the best that the platform has.
 KERNELS = ("native", "xla", "bf16", "int8")
-_recorded: contextvars.ContextVar[list[LayerShape] | None] = contextvars.ContextVar("recorded", default=None)
+_NAME = re.compile(r"halo_(?:conv|dense)_k(\d+)x(\d+)_c(\d+)x(\d+)_o(\d+)x(\d+)_s(\d+)x(\d+)_d(\d+)x(\d+)")
 
 
-@contextlib.contextmanager
-def record_shapes() -> Iterator[list[LayerShape]]:
-    """Collect the LayerShape of every `conv` and `dense` that is traced inside the `with` block, in order."""
-    shapes: list[LayerShape] = []
-    token = _recorded.set(shapes)
-    try:
-        yield shapes
-    finally:
-        _recorded.reset(token)
+def layer_name(operation: str, shape: LayerShape) -> str:
+    """The name of a layer's node in the traced program, such as "halo_conv_k3x3_c3x128_o32x32_s1x1_d1x1"."""
+    pairs = (shape.kernel, (shape.c_in, shape.c_out), shape.out_hw, shape.stride, shape.dilation)
+    sizes = "_".join(f"{letter}{pair[0]}x{pair[1]}" for letter, pair in zip("kcosd", pairs, strict=True))
+    return f"halo_{operation}_{sizes}"
 
 
-def _record(shape: LayerShape) -> None:
-    shapes = _recorded.get()
-    if shapes is not None:
-        shapes.append(shape)
+def named_layer(name: str) -> LayerShape | None:
+    """The layer that `layer_name` gave this name; None for a node of any other name."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return None
+    kh, kw, c_in, c_out, *rest = map(int, found.groups())
+    return LayerShape((kh, kw), c_in, c_out, (rest[0], rest[1]), (rest[2], rest[3]), (rest[4], rest[5]))
+
+
+@functools.cache
+def _node(name: str, contract: Callable[..., jax.Array], *static: Any) -> Callable[..., jax.Array]:
+    """`contract` as one node of the traced program, whose name says which layer it is, however it is lowered."""
+    call = lambda x, w, precision: contract(x, w, precision, *static)  # noqa: E731
+    call.__name__ = name
+    return jax.jit(call)
 
 
 def conv(x: jax.Array, w: jax.Array, precision: Precision | None, window: Window, exact: bool = True) -> jax.Array:
@@ -59,20 +65,17 @@ def conv(x: jax.Array, w: jax.Array, precision: Precision | None, window: Window
       `[B, Ho, Wo, Cout]`, float32.
     """
     kh, kw, c_in, c_out = w.shape
-    y = halo_conv(x, w, precision, window, exact and precision is not None)
-    _record(LayerShape((kh, kw), c_in, c_out, y.shape[1:3], window.strides, window.dilation))
-    return y
+    height, width = (
+        (size + sum(pad) - (k - 1) * dilation - 1) // stride + 1
+        for size, k, stride, pad, dilation in zip(x.shape[1:3], (kh, kw), *window, strict=True)
+    )
+    shape = LayerShape((kh, kw), c_in, c_out, (height, width), window.strides, window.dilation)
+    return _node(layer_name("conv", shape), _conv, window, exact and precision is not None)(x, w, precision)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def _conv(x, w, precision, window, exact):
     return _conv_forward(x, w, precision, window, exact)[0]
-
-
-@functools.partial(jax.jit, static_argnums=(3, 4))
-def halo_conv(x, w, precision, window, exact):
-    """`conv` as one named node of the traced program."""
-    return _conv(x, w, precision, window, exact)
 
 
 def _conv_forward(x, w, precision, window, exact):
@@ -93,19 +96,13 @@ _conv.defvjp(_conv_forward, _conv_backward)
 def dense(x: jax.Array, w: jax.Array, precision: Precision | None, exact: bool = True) -> jax.Array:
     """Multiply activations `[P, Cin]` by weights `[Cin, Cout]`, both on their grids; `[P, Cout]` as `conv`."""
     c_in, c_out = w.shape
-    _record(LayerShape((1, 1), c_in, c_out, (x.shape[0], 1)))  # rows are positions: shapes are recorded at batch 1
-    return halo_dense(x, w, precision, exact and precision is not None)
+    shape = LayerShape((1, 1), c_in, c_out, (x.shape[0], 1))  # rows are positions: shapes are read at batch 1
+    return _node(layer_name("dense", shape), _dense, exact and precision is not None)(x, w, precision)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def _dense(x, w, precision, exact):
     return _dense_forward(x, w, precision, exact)[0]
-
-
-@functools.partial(jax.jit, static_argnums=3)
-def halo_dense(x, w, precision, exact):
-    """`dense` as one named node of the traced program."""
-    return _dense(x, w, precision, exact)
 
 
 def _dense_forward(x, w, precision, exact):

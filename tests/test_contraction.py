@@ -10,7 +10,7 @@ import pytest
 from jax import lax
 
 from halo_jax import native
-from halo_jax.contraction import conv, dense, record_shapes
+from halo_jax.contraction import conv, dense, layer_name, named_layer
 from halo_jax.grid_sums import FLOAT32_TERMS, INT32_TERMS, Window
 from halo_jax.types import LayerShape, Precision
 from tests.oracles import contractions_numpy
@@ -266,10 +266,31 @@ def test_errors_off_their_grid_are_fitted_before_they_are_multiplied():
     np.testing.assert_array_equal(dw, x.T @ fitted / 128)
 
 
-def test_recorded_shapes_are_in_order_and_only_inside_the_block():
-    x, w = jnp.zeros((1, 8, 9, 3)), jnp.zeros((3, 2, 3, 4))
-    window = Window((2, 1), ((1, 1), (0, 1)), (1, 1))
-    with record_shapes() as shapes:
-        jax.eval_shape(lambda: dense(conv(x, w, bits_of((8, 8, 8)), window).reshape(1, -1), jnp.zeros((144, 5)), None))
-    jax.eval_shape(lambda: conv(x, w, None, window))
-    assert shapes == [LayerShape((3, 2), 3, 4, (4, 9), (2, 1)), LayerShape((1, 1), 144, 5, (1, 1))]
+def node_names(program):
+    """The names of all calls in a traced program, in order, without looking into ours."""
+    for eqn in program.eqns:
+        name = eqn.params.get("name", "")
+        if named_layer(str(name)):
+            yield name
+        elif "jaxpr" in eqn.params:
+            yield from node_names(getattr(eqn.params["jaxpr"], "jaxpr", eqn.params["jaxpr"]))
+
+
+def test_the_traced_program_names_the_layers():
+    x, w = jnp.zeros((2, 8, 9, 3)), jnp.zeros((3, 2, 3, 4))
+    window = Window((2, 1), ((1, 1), (0, 3)), (1, 2))
+    run = jax.checkpoint(
+        lambda x: dense(conv(x, w, bits_of((8, 8, 8)), window).reshape(2, -1), jnp.zeros((160, 5)), None)
+    )
+    names = list(node_names(jax.make_jaxpr(run)(x).jaxpr))
+    assert names == ["halo_conv_k3x2_c3x4_o4x10_s2x1_d1x2", "halo_dense_k1x1_c160x5_o2x1_s1x1_d1x1"]
+    assert [named_layer(name) for name in names] == [
+        LayerShape((3, 2), 3, 4, (4, 10), (2, 1), (1, 2)),
+        LayerShape((1, 1), 160, 5, (2, 1)),
+    ]
+
+
+def test_any_other_name_is_no_layer():
+    shape = LayerShape((3, 2), 3, 4, (4, 10), (2, 1), (1, 2))
+    assert named_layer(layer_name("conv", shape)) == shape
+    assert [named_layer(name) for name in ("", "relu", "halo_conv", f"my_{layer_name('conv', shape)}")] == [None] * 4

@@ -1,13 +1,13 @@
 """Models: networks of low-precision layers. Add one: a file here and a line in MODELS."""
 
 from halo_jax.models.base import MakeModel
-from halo_jax.models.layer_shapes import layer_shapes
 from halo_jax.models.small_cnn import SmallCNN
 from halo_jax.models.vgg7 import VGG7
+from halo_jax.tracing import Skipped, Traced, layer_shapes, trace_layers
 
 MODELS: dict[str, MakeModel] = {
     "vgg7": VGG7,
     "small_cnn": SmallCNN,
 }
 
-__all__ = ["MODELS", "VGG7", "SmallCNN", "layer_shapes"]
+__all__ = ["MODELS", "VGG7", "Skipped", "SmallCNN", "Traced", "layer_shapes", "trace_layers"]
