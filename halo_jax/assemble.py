@@ -1,7 +1,7 @@
 """From the names in a config to the stages of a run: tables are asked here, and sizes are held against the data."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -55,6 +55,11 @@ def check_names(config: Config) -> None:
         ("partition.name", config.partition.name, PARTITIONS),
         *(("arms", arm, {**SELECTORS, "a precision such as '8-8-8'": None}) for arm in arms),
     ]
+    require_known(named)
+
+
+def require_known(named: Iterable[tuple[str, str, Collection[str]]]) -> None:
+    """Raise ConfigError, one line, for the first (field, name, table) whose table does not know the name."""
     for field, name, table in named:
         if name not in table:
             raise ConfigError(f"{field}={show(name)}; known: {', '.join(table)}")
@@ -131,7 +136,8 @@ def make_selector(config: Config):
     """The selector that the config names, with its own fields of `selector.*`."""
     chosen = config.selector
     rounds = reduction_rounds(config.rounds, chosen.reduce_every, chosen.reduce_rounds)
-    fields = {**chosen, "floor": Precision.parse(chosen.floor), "reduce_rounds": rounds}
+    bits = {"start": Precision.parse(chosen.start), "floor": Precision.parse(chosen.floor)}
+    fields = {**chosen, **bits, "reduce_rounds": rounds}
     return build(SELECTORS[chosen.name], fields)
 
 
@@ -172,17 +178,31 @@ def _federated_data(config: Config, dataset: datasets.Dataset, root: jax.Array) 
         images=Images(jax.tree.map(jnp.asarray, dataset.train_images), jnp.asarray(dataset.train_labels)),
         shards=Shard(jnp.asarray(parts.indices), jnp.asarray(parts.mask)),
         num_examples=jnp.asarray(parts.num_examples),
-        demands=_demands(config),
+        demands=make_demands(config),
     )
 
 
-def _demands(config: Config) -> Demand:
-    counts = (config.demand.energy_clients, config.demand.latency_clients, config.demand.area_clients)
+def make_demands(config: Config) -> Demand:
+    """What each client asks of its hardware, stacked `[N]`."""
+    demand, clients = config.demand, config.num_clients
+    counts = (demand.energy_clients, demand.latency_clients, demand.area_clients)
     groups = np.repeat([Constraint.ENERGY, Constraint.LATENCY, Constraint.AREA], counts)
-    constraint = np.full(config.num_clients, Constraint.NONE, np.int32)
+    constraint = np.full(clients, Constraint.NONE, np.int32)
     constraint[: len(groups)] = groups
-    unlimited = jnp.full(config.num_clients, jnp.inf)
-    return Demand(jnp.asarray(constraint), Cost(unlimited, unlimited, unlimited), jnp.ones((config.num_clients, 3)))
+
+    def limits(values: Sequence[float]) -> jax.Array:
+        one_each = np.broadcast_to(np.array(values or (0,), np.float32), clients)
+        return jnp.asarray(np.where(one_each > 0, one_each, np.inf))
+
+    if demand.weights:
+        weights = np.broadcast_to(np.array(demand.weights, np.float32).reshape(-1, 3), (clients, 3))
+    else:
+        weights = constraint[:, None] == np.array([Constraint.ENERGY, Constraint.LATENCY, Constraint.AREA])
+    return Demand(
+        constraint=jnp.asarray(constraint),
+        budget=Cost(*(limits(demand[metric]) for metric in Cost._fields)),
+        weights=jnp.asarray(weights, jnp.float32),
+    )
 
 
 def _stages(
@@ -192,7 +212,7 @@ def _stages(
     module = make_model(num_classes, width=config.width, numerics=recipe.numerics)
     try:
         layers = layer_shapes(make_model(num_classes, width=config.hardware.width), image_shape)
-        evaluate_cost = PLATFORMS[config.hardware.name](config.hardware.device)
+        chip = PLATFORMS[config.hardware.name](config.hardware.device)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     compressor = build(COMPRESSORS[config.compressor.name], config.compressor, model_bits=recipe.model_bits)
@@ -200,5 +220,5 @@ def _stages(
         local_train=make_local_train(module, recipe, batch_size, config.local_epochs),
         selector=make_selector(config),
         compressor=compressor,
-        cost_fn=lambda precision: evaluate_cost(layers, precision),
+        cost_fn=lambda precision: chip.evaluate(layers, precision),
     )
