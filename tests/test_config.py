@@ -160,7 +160,7 @@ def test_unknown_and_missing_fields_are_named():
     assert message_of(changed(round=3)) == "unknown field 'round'; did you mean rounds?"
     assert message_of(changed(recipe__rate=0.1)).startswith("unknown field 'recipe.rate'; did you mean recipe.")
     assert message_of(changed(recipe=3)).startswith("unknown field 'recipe'; did you mean ")
-    assert message_of(changed(zzz=3)) == "unknown field 'zzz'; all fields stand in halo_jax/config.py"
+    assert message_of(changed(zzz=3)) == "unknown field 'zzz'; all fields stand in halo_jax/fields.py"
     config = changed()
     del config.recipe.loss
     assert message_of(config).startswith("missing field recipe.loss;")

@@ -55,6 +55,11 @@ TUPLES = {
     "arms": (*SELECTORS, *PRECISIONS, *BROKEN_PRECISIONS, "best", "x" * 5000),
     "recipe.phases": (1, 0, 0.5, 0.2, 0.7, 0.3, -0.5, 1.5),
     "recipe.learning_rates": (8, 1.0, 1 / 8, 1e-29, 1e29, 0, 1e40),
+    "image_shape": (1, 8, 32, 0, 1_000_001, 2.5),
+    "demand.energy_mj": (1, 0.5, 0, -1, 1e31),
+    "demand.latency_s": (1, 0.5, 0, -1, 1e31),
+    "demand.area_mm2": (1, 0.5, 0, -1, 1e31),
+    "demand.weights": (1, 0.5, 0, -1, 1e7),
     "selector.reduce_rounds": (1, 2, 40, 2**31 - 1, 0, 2**31, 1.0),
 }
 
