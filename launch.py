@@ -20,6 +20,7 @@ from halo_jax.devices import DeviceError, choose_devices, keep_compiled_programs
 from halo_jax.record import RecordError
 from halo_jax.run import run
 from halo_jax.stopping import Stopped
+from halo_jax.study import run_study
 
 _QUICKSTART = os.path.join(os.path.dirname(os.path.abspath(__file__)), "experiments", "quickstart.py")
 
@@ -67,7 +68,8 @@ def main(argv: list[str]) -> None:
         choose_devices(options.platform, cohort_size(options.config))
         if options.compilation_cache:
             keep_compiled_programs()
-        run(options.config, options.workdir or f"runs/{options.config.name}", overwrite=options.overwrite)
+        start = run_study if options.config.study else run
+        start(options.config, options.workdir or f"runs/{options.config.name}", overwrite=options.overwrite)
     except (ConfigError, DatasetError, DeviceError, distributed.JoinError) as error:
         _stop(str(error), 2)
     except (RecordError, CheckpointError, distributed.DistributedError) as error:

@@ -13,7 +13,8 @@ errors. One round, in the order of the modules (`federation.run_round`, Algorith
     record, report        rounds.csv, clients.csv, summary.json, table, figures, report.html
 
 `clients` lifts what is written for one client over all of them; `assemble` turns a config's names into stages; `run`
-runs it.
+runs it. Without training, `tracing` finds the layers of any model, `hardware` prices them, and `study` runs one of
+`studies`: questions to the chip alone.
 """
 
 from halo_jax.quantize import Numerics, quantize_activation, quantize_error, quantize_weight

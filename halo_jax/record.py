@@ -133,7 +133,7 @@ def create(folder: str | Path, config: Mapping[str, Any]) -> None:
         raise RecordError(f"{folder / CONFIG}: already there; resume this run or choose another folder")
     for name, kind in _TABLES.items():
         write(folder / name, csv_text([kind._fields]))
-    write(folder / CONFIG, json.dumps(_plain(config), indent=2) + "\n")
+    write(folder / CONFIG, json.dumps(plain(config), indent=2) + "\n")
 
 
 def append(
@@ -149,7 +149,7 @@ def append(
 
 def finish(folder: str | Path, summary: Mapping[str, Any]) -> None:
     """Write `summary.json`. A number that is not finite becomes null, as JSON has no word for it."""
-    write(Path(folder) / SUMMARY, json.dumps(_plain(summary), indent=2) + "\n")
+    write(Path(folder) / SUMMARY, json.dumps(plain(summary), indent=2) + "\n")
 
 
 def resume(folder: str | Path, rounds_done: int) -> None:
@@ -213,12 +213,12 @@ def csv_text(rows: Sequence[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
-def _plain(value: Any) -> Any:
-    """The value as JSON knows it: arrays become lists, float32 its own digits, what is not finite None."""
+def plain(value: Any) -> Any:
+    """A value as JSON knows it: arrays become lists, float32 its own digits, what is not finite None."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple) or np.ndim(value) > 0:
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if hasattr(value, "__array__"):
         value = np.asarray(value)[()]
         value = float(str(value)) if isinstance(value, np.floating) else value.item()
@@ -243,6 +243,20 @@ def read_json(path: Path) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise ValueError("not a JSON object")
         return value
+
+
+def read_columns(path: str | Path) -> dict[str, np.ndarray]:
+    """Read any CSV with a header: a column of numbers as float64, NaN for an empty cell, any other as text."""
+    path = Path(path)
+    with _errors_of(path):
+        names, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+        columns = {}
+        for name, cells in zip(names, zip(*rows, strict=True), strict=True):
+            try:
+                columns[name] = np.array([float(cell or "nan") for cell in cells])
+            except ValueError:
+                columns[name] = np.array(cells)
+        return columns
 
 
 def _read_table(path: Path, types: dict[str, Any]) -> dict[str, np.ndarray]:

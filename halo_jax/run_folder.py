@@ -24,7 +24,9 @@ _FREE_FIELDS = (  # change no result
     "evaluation.batch_size",
 )
 _TABLES = (record.ROUNDS, record.CLIENTS, record.FINGERPRINTS)
-_OWN = (*_TABLES, record.SUMMARY, "table.csv", "report.html", "figures", CHECKPOINTS, record.CONFIG)
+TABLES, DEVICE = "tables", "device.yaml"  # what a study writes
+_RUN = (*_TABLES, record.SUMMARY, "table.csv", "report.html", "figures", CHECKPOINTS)
+_OWN = (*_RUN, TABLES, DEVICE, record.CONFIG)
 
 
 @contextlib.contextmanager
@@ -54,6 +56,14 @@ def claim(workdir: Path, config: Config, overwrite: bool) -> Iterator[None]:
         raise record.RecordError(f"{workdir}: another launch is running in this folder") from None
     finally:
         os.close(folder)
+
+
+def holds_study(workdir: Path, study: str) -> bool:
+    """Whether an answer to this study lies there. Raises as `claim`."""
+    try:
+        return study != "" and _read(workdir).get("study") == study
+    except OSError as error:
+        raise record.RecordError(f"{workdir}: {error.strerror or error}") from error
 
 
 def _read(workdir: Path) -> dict[str, Any]:

@@ -23,13 +23,15 @@ TABLES = {
     "selectors": "SELECTORS",
     "compressors": "COMPRESSORS",
     "figures": "FIGURES",
+    "studies": "STUDIES",
 }
 
 # The import table. A layer may import the layers named beside it; what else a module may import is in ALSO.
 LAYERS = {
-    0: {"types", "config", "cache", "whole", "stopping", "digest"},
+    0: {"types", "config", "fields", "cache", "whole", "stopping", "digest"},
     1: {"quantize", "contraction", "native", "canonical", "batched", "grid_sums", "noise", "health", "fingerprint"}
-    | {f"{folder}.base" for folder in TABLES if folder != "figures"},
+    | {"tracing", "tracing.layer_shapes", "tracing.dataflow", "tracing.products", "tracing.parts"}
+    | {f"{folder}.base" for folder in TABLES if folder not in ("figures", "studies")},
     2: {"layers"},  # and the files in the folders, which have a rule of their own
     3: {
         "devices",
@@ -46,9 +48,24 @@ LAYERS = {
     },
     4: {"federation", "assemble"},
     5: {"report", "page"},  # and figures
-    6: {"run", "arm", "results", "run_folder"},
+    6: {"run", "arm", "results", "run_folder", "study"},  # and studies, which ask tables and stages
 }
 ALSO = {
+    "config": {"fields"},
+    "hardware.base": {"hardware.bill"},  # a chip is what makes out a bill
+    "hardware.bill": {"hardware.sizes", "hardware.smooth"},
+    "hardware.crossbars": {"hardware.bill", "hardware.sizes"},
+    "hardware.halosim": {"hardware.bill", "hardware.crossbars", "hardware.device_file"},
+    "hardware.bit_serial": {"hardware.bill", "hardware.sizes", "hardware.device_file"},
+    "study": {"run_folder", "hardware.device_file"},
+    **{f"selectors.{name}": {"selectors.grid"} for name in ("exhaustive", "per_layer", "gradient_search", "regret")},
+    **{f"selectors.{name}": {"selectors.reduction"} for name in ("halo_ps", "weighted", "random")},
+    "selectors.reduction": {"selectors.grid"},  # what counts as a tie
+    "tracing": {"tracing.layer_shapes"},
+    "models": {"tracing", "tracing.layer_shapes"},
+    "tracing.layer_shapes": {"tracing.dataflow"},  # what a traced program does with input and weights
+    "tracing.dataflow": {"tracing.parts", "tracing.products"},  # what one of its operations is
+    "tracing.products": {"contraction"},  # names of our own layers
     "contraction": {"native", "canonical", "batched", "grid_sums"},  # what users call, made of what runs
     "canonical": {"grid_sums"},  # the operands and exact sums of both platforms
     "batched": {"grid_sums"},
@@ -109,7 +126,7 @@ def allowed(module: str) -> set[str]:
     folder = module.split(".")[0]
     base = LAYERS[0] | LAYERS[1]
     if module in LAYERS[0]:
-        return set()
+        return ALSO.get(module, set())
     if folder == "figures":
         return (
             {"types", "record", "figures.base"}
@@ -118,12 +135,12 @@ def allowed(module: str) -> set[str]:
         )
     if module in LAYERS[1]:
         return LAYERS[0] | {"quantize"} | ALSO.get(module, set())
-    if folder in TABLES:
+    if folder in TABLES and folder != "studies":
         own = {f"{folder}.base"} if "." in module else {n for n in MODULES if in_folder(n, folder)}
         no_folder = {name for name in base if "." not in name}
         layers = {"layers"} if folder in ("models", "recipes") else set()
         return no_folder | own | layers | ALSO.get(module, set())
-    layer = next(number for number, names in LAYERS.items() if module in names)
+    layer = 6 if folder == "studies" else next(number for number, names in LAYERS.items() if module in names)
     if layer <= 3:
         return base | ALSO.get(module, set())
     if layer == 5:
@@ -157,7 +174,7 @@ def test_other_packages_are_imported_where_they_belong(module):
     assert not packages & {"absl", "argparse", "optparse", "getopt", "click"}
     assert folder == "datasets" or "tensorflow_datasets" not in packages
     assert folder == "figures" or "matplotlib" not in packages
-    if module == "config":
+    if module in ("config", "fields"):
         assert packages <= {"ml_collections", *sys.stdlib_module_names}
     if module == "types":
         assert packages <= {"jax", "numpy", *sys.stdlib_module_names}
@@ -169,7 +186,8 @@ def test_nobody_uses_the_internals_of_another_module(path):
     assert not [name for name in names if name.startswith("_")]
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in names:
-            assert not re.match("_[a-z]", node.attr), f"{node.value.id}.{node.attr}"
+            public = node.attr in ("_fields", "_replace", "_asdict")  # of every NamedTuple
+            assert public or not re.match("_[a-z]", node.attr), f"{node.value.id}.{node.attr}"
 
 
 @each_module

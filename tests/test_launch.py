@@ -220,6 +220,7 @@ def test_the_workdir_is_named_after_the_experiment(call, monkeypatch):
 @pytest.mark.parametrize("path", sorted((ROOT / "experiments").glob("*.py")), ids=lambda path: path.stem)
 def test_every_experiment_is_valid_and_is_named_after_its_file(call, monkeypatch, path):
     names = []
-    monkeypatch.setattr(launch, "run", lambda config, *_, **__: sys.exit(names.append(config.name)))
+    for runner in ("run", "run_study"):
+        monkeypatch.setattr(launch, runner, lambda config, *_, **__: sys.exit(names.append(config.name)))
     call(f"--config={path}")
     assert names == [path.stem]

@@ -1,6 +1,7 @@
 """The figures: each draws a matplotlib figure from records alone, or returns None where it does not apply.
 
-To add one, write `figures/NAME.py` with `draw(runs)` and list it here; `runs` maps an arm to its records.
+To add one, write `figures/NAME.py` and list it here: with `draw(runs)`, where `runs` maps an arm to its records, or,
+for a study, with `draw(config, tables)`, where `tables` maps a table to its columns.
 """
 
 import io
@@ -10,7 +11,16 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from halo_jax import record
-from halo_jax.figures import accuracy_by_round, cost_by_round, precision_tree
+from halo_jax.figures import (
+    accuracy_by_round,
+    cost_by_round,
+    front,
+    layer_bits,
+    layer_breakdown,
+    precision_tree,
+    sensitivity,
+)
+from halo_jax.figures.base import Config, Tables
 from halo_jax.record import Run
 
 FIGURES: dict[str, Callable[[Mapping[str, Run]], Figure | None]] = {
@@ -19,15 +29,30 @@ FIGURES: dict[str, Callable[[Mapping[str, Run]], Figure | None]] = {
     "precision_tree": precision_tree.draw,
 }
 
+STUDY_FIGURES: dict[str, Callable[[Config, Tables], Figure | None]] = {
+    "sensitivity": sensitivity.draw,
+    "cost_by_round": cost_by_round.draw_study,
+    "precision_tree": precision_tree.draw_study,
+    "layer_breakdown": layer_breakdown.draw,
+    "layer_bits": layer_bits.draw,
+    "front": front.draw,
+}
+
 
 def save_all(runs: Mapping[str, Run], folder: str | Path) -> dict[str, Path]:
     """Write `folder`/figures/NAME.png of every figure that applies: caption -> path. Raises RecordError."""
-    saved = {}
-    for name, draw in FIGURES.items():
-        figure = draw(runs)
-        if figure is not None:
-            png = io.BytesIO()
-            figure.savefig(png, format="png", metadata={"Software": None})  # equal figures are equal bytes
-            saved[figure.get_label()] = Path(folder) / "figures" / f"{name}.png"
-            record.write(saved[figure.get_label()], png.getvalue())
-    return saved
+    drawn = {name: draw(runs) for name, draw in FIGURES.items()}
+    return {str(figure.get_label()): _save(figure, name, folder) for name, figure in drawn.items() if figure}
+
+
+def save_study(config: Config, tables: Tables, folder: str | Path) -> dict[str, Path]:
+    """The same for the tables of a study, of which `config` is the record."""
+    drawn = {name: draw(config, tables) for name, draw in STUDY_FIGURES.items()}
+    return {str(figure.get_label()): _save(figure, name, folder) for name, figure in drawn.items() if figure}
+
+
+def _save(figure: Figure, name: str, folder: str | Path) -> Path:
+    png, path = io.BytesIO(), Path(folder) / "figures" / f"{name}.png"
+    figure.savefig(png, format="png", metadata={"Software": None})  # equal figures are equal bytes
+    record.write(path, png.getvalue())
+    return path

@@ -15,7 +15,8 @@ def draw(runs: Mapping[str, Run]) -> Figure | None:
     if not shown:
         return None
     caption = "Accuracy of the server's model on the test split after each round, one line an arm."
-    figure, grid = canvas("Test accuracy by round", caption, shown, (1, 1), (7.5, 4.2))
+    configs = [run.config for run in shown.values()]
+    figure, grid = canvas("Test accuracy by round", caption, configs, (1, 1), (7.5, 4.2))
     axes = grid[0, 0]
     for i, (arm, run) in enumerate(shown.items()):
         evaluated = np.isfinite(run.rounds["accuracy"])

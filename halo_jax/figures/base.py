@@ -1,6 +1,7 @@
-"""What all figures share: a titled canvas, line styles that survive grey print, the groups of clients."""
+"""What all figures share: a titled canvas, styles that survive grey print, the groups of clients, an axis of layers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,11 @@ from matplotlib.ticker import MaxNLocator
 
 from halo_jax.record import ARM_NAMES, Run
 
+Config = Mapping[str, Any]  # as in config.json
+Tables = Mapping[str, Mapping[str, np.ndarray]]  # of a study: table -> column -> one entry a row
+
 GROUPS = ("energy", "latency", "area")
+UNITS = {"energy_mj": "energy (mJ)", "latency_s": "latency (s)", "area_mm2": "area (mm²)"}
 STYLES = (
     {"color": "black", "linestyle": "-", "marker": "o"},
     {"color": "#0072b2", "linestyle": "--", "marker": "s"},
@@ -18,35 +23,95 @@ STYLES = (
     {"color": "#009e73", "linestyle": "-.", "marker": "D"},
     {"color": "#7b3294", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "v"},
 )
+# Bars of what belongs to a dimension: dark, light and striped, also where they are narrow or grey.
+FILLS = {
+    "weights": {"facecolor": "#0072b2", "edgecolor": "black"},
+    "activations": {"facecolor": "#f6c667", "edgecolor": "black"},
+    "errors": {"facecolor": "white", "edgecolor": "black", "hatch": "//////"},
+}
+MOST_NAMES = 24  # of layers on an axis; more are numbered
+_LONGEST_NAME = 22
 
 
 def canvas(
     title: str,
     caption: str,
-    runs: Mapping[str, Run],
+    configs: Iterable[Config],
     panels: tuple[int, int],
     size_inch: tuple[float, float],
     **shared: Any,
 ) -> tuple[Figure, np.ndarray]:
     """A titled figure and its axes, [rows, columns]; the figure's label is its caption.
 
-    The title names the data set and the widths at which the network was trained and priced.
+    The title names the data set and the widths at which the network was trained and priced, or of a study the chip.
     """
     figure = Figure(figsize=size_inch, dpi=150, layout="constrained")
     figure.set_label(caption)
-    figure.suptitle(f"{title}\n{_setting(runs)}", fontsize=10)
+    figure.suptitle(f"{title}\n{_setting(configs)}", fontsize=10)
     axes = figure.subplots(*panels, squeeze=False, **shared)
     return figure, axes
 
 
 def by_round(axes: Axes) -> None:
-    """An x axis of whole rounds, no frame but the two spines with numbers, a light grid behind the data."""
+    """An x axis of whole rounds."""
     axes.set_xlabel("round")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    plain(axes)
+
+
+def by_layer(axes: Axes, names: Sequence[str]) -> None:
+    """An x axis of layers, 1 and up: their names or, where they are too many or have none, numbers."""
+    axes.set_xlim(0.4, len(names) + 0.6)
+    axes.set_xlabel("layer")
+    plain(axes)
+    axes.grid(visible=False, axis="x")
+    if len(names) > MOST_NAMES or not all(names):
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=20, integer=True, min_n_ticks=1))
+        return
+    short = [name if len(name) <= _LONGEST_NAME else f"…{name[1 - _LONGEST_NAME :]}" for name in names]
+    axes.set_xticks(range(1, len(names) + 1), short, rotation=35, rotation_mode="anchor", ha="right")
+
+
+def layer_bars(axes: Axes, bars: Mapping[str, tuple[np.ndarray, Mapping[str, Any]]]) -> None:
+    """Bars side by side for each layer: label -> a value a layer, and the bar's style."""
+    width = 0.84 / max(1, len(bars))
+    for i, (label, (values, style)) in enumerate(bars.items()):
+        at = np.arange(1, len(values) + 1) + width * (i + 0.5 - len(bars) / 2)
+        axes.bar(at, values, width, label=label, linewidth=0.5, **style)
+
+
+def layers_wide(layers: int) -> float:
+    """The width in inches that so many layers need."""
+    return float(np.clip(4.5 + 0.3 * layers, 6.5, 13))
+
+
+def legend_beside(axes: Axes, **options: Any) -> None:
+    """A legend right of the axes, where it covers no data."""
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False, fontsize=9, **options)
+
+
+def plain(axes: Axes) -> None:
+    """No frame but the two spines with numbers, a light grid behind the data."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="0.9", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=9)
+
+
+def texts(column: np.ndarray) -> list[str]:
+    """A column as texts, also where its cells were read as numbers, or are all empty."""
+    if column.dtype.kind != "f":
+        return column.tolist()
+    return ["" if np.isnan(cell) else f"{cell:g}" for cell in column]
+
+
+def selection(config: Config, tables: Tables) -> dict[str, Run]:
+    """The table `clients` of a study as the records of one arm that trains nothing; empty without it."""
+    clients = dict(tables.get("clients", {}))
+    if not clients:
+        return {}
+    clients |= {name: clients[name].astype(np.int64) for name in ("round", "client")}
+    return {config["selector"]["name"]: Run(dict(config), {"round": np.unique(clients["round"])}, clients, {})}
 
 
 def arm_name(arm: str) -> str:
@@ -64,11 +129,15 @@ def groups_of(run: Run) -> list[str]:
     return [group for group in GROUPS if group in run.clients["constraint"]]
 
 
-def _setting(runs: Mapping[str, Run]) -> str:
-    configs = [run.config for run in runs.values()]
+def _setting(configs: Iterable[Config]) -> str:
+    configs = list(configs)
     facts = [(config["dataset"], config["width"], config["hardware"]["width"]) for config in configs]
     names, trained, priced = (" / ".join(dict.fromkeys(map(_text, column))) for column in zip(*facts, strict=True))
-    return f"{names}, trained at width {trained}, priced at width {priced}"
+    if not configs[0].get("study"):
+        return f"{names}, trained at width {trained}, priced at width {priced}"
+    hardware = configs[0]["hardware"]
+    chip = f"{hardware['name']} {Path(hardware['device']).name}"
+    return f"{configs[0]['model']} for {names}, priced at width {priced} on {chip}; nothing trained"
 
 
 def _text(value: Any) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from halo_jax.figures.base import arm_name, by_round, canvas, groups_of, selecting
+from halo_jax.figures.base import Config, Tables, arm_name, by_round, canvas, groups_of, selecting, selection
 from halo_jax.record import Run
 
 REFERENCE = "8-8-8"
@@ -33,7 +33,8 @@ def draw(runs: Mapping[str, Run]) -> Figure | None:
     of = f"the {REFERENCE} arm" if reference else "the group's first round"
     caption = f"Energy, latency and area by round: means over the clients of a group, relative to {of}."
     size = (1.0 + 3.0 * len(groups), 1.4 + 2.3 * len(shown))
-    figure, grid = canvas("Cost by round", caption, shown, (len(shown), len(groups)), size)
+    configs = [run.config for run in shown.values()]
+    figure, grid = canvas("Cost by round", caption, configs, (len(shown), len(groups)), size)
     for row, (arm, run) in zip(grid, shown.items(), strict=True):
         for axes, group in zip(row, groups, strict=True):
             _panel(axes, run, group, reference)
@@ -41,6 +42,11 @@ def draw(runs: Mapping[str, Run]) -> Figure | None:
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return figure
+
+
+def draw_study(config: Config, tables: Tables) -> Figure | None:
+    """The same of a study's table `clients`: the selector alone."""
+    return draw(selection(config, tables))
 
 
 def _panel(axes: Axes, run: Run, group: str, reference: Run | None) -> None:

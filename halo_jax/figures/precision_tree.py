@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from halo_jax.figures.base import arm_name, canvas, groups_of, selecting
+from halo_jax.figures.base import Config, Tables, arm_name, canvas, groups_of, selecting, selection
 from halo_jax.record import Run
 from halo_jax.types import Precision
 
@@ -17,7 +17,7 @@ BITS = ("weights_bits", "activations_bits", "errors_bits")
 
 
 class _Stop(NamedTuple):
-    """A node of a path: a precision, and the round from which it was used; 0 where none was trained at it."""
+    """A node of a path: a precision, and the round from which it was used; 0 where it never was."""
 
     precision: tuple[float, ...]
     since: int
@@ -34,10 +34,10 @@ def draw(runs: Mapping[str, Run]) -> Figure | None:
         return None
     groups = list(dict.fromkeys(group for found in paths.values() for group in found))
     depth = max(len(path) for found in paths.values() for path, _ in found.values())
-    shown = {arm: runs[arm] for arm in paths}
     caption = "The path of each group of clients down the tree of precisions (bits of weights-activations-errors)."
-    size = (1.0 + 3.2 * len(groups), 1.0 + (0.8 + 0.75 * depth) * len(shown))
-    figure, grid = canvas("Precision tree", caption, shown, (len(shown), len(groups)), size)
+    size = (1.0 + 3.2 * len(groups), 1.0 + (0.8 + 0.75 * depth) * len(paths))
+    configs = [runs[arm].config for arm in paths]
+    figure, grid = canvas("Precision tree", caption, configs, (len(paths), len(groups)), size)
     for row, (arm, found) in zip(grid, paths.items(), strict=True):
         for axes, group in zip(row, groups, strict=True):
             axes.set_axis_off()
@@ -47,6 +47,11 @@ def draw(runs: Mapping[str, Run]) -> Figure | None:
                 axes.set_title(f"{arm_name(arm)}, low {group}\n({who})", fontsize=10)
     figure.supxlabel("bits of weights-activations-errors; grey: choices that were not taken", fontsize=9)
     return figure
+
+
+def draw_study(config: Config, tables: Tables) -> Figure | None:
+    """The same of a study's table `clients`: the selector alone."""
+    return draw(selection(config, tables))
 
 
 def _path(run: Run, group: str) -> tuple[tuple[_Stop, ...], str]:

@@ -1,0 +1,10 @@
+"""The sizes of images of the known data sets: what a network is priced for without any data at hand."""
+
+SHAPES: dict[str, tuple[tuple[int, int, int], int]] = {  # height, width, channels; classes
+    "cifar10": ((32, 32, 3), 10),
+    "digits": ((8, 8, 1), 10),
+    "emnist": ((28, 28, 1), 47),  # balanced
+    "fashion_mnist": ((28, 28, 1), 10),
+    "mnist": ((28, 28, 1), 10),
+    "tiny_imagenet": ((64, 64, 3), 200),
+}

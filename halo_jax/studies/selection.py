@@ -1,0 +1,91 @@
+"""Paper, Figs. 4 and 5: what the selector alone does over the rounds, client by client; nothing is trained."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from halo_jax.assemble import make_demands, make_selector
+from halo_jax.clients import lift
+from halo_jax.config import Config
+from halo_jax.studies.base import Table, chip_of, network_of
+from halo_jax.types import Constraint, Cost, Precision, Stream, stream
+
+_PAPER = {
+    "energy": "activations and errors first, then errors",
+    "latency": "activations",
+    "area": "weights first",
+}
+
+
+class ClientRow(NamedTuple):
+    """A client's choice in a round, and its cost per training sample."""
+
+    round: int  # from 1
+    client: int  # from 0
+    constraint: str
+    weights_bits: int
+    activations_bits: int
+    errors_bits: int
+    energy_mj: float
+    latency_s: float
+    area_mm2: float
+
+
+class PathRow(NamedTuple):
+    """The precisions that the clients of a group go through."""
+
+    group: str
+    clients: int
+    path: str  # of the first of them
+    paper: str
+
+
+def study(config: Config) -> dict[str, Table]:
+    """Run `config.selector` over all rounds for all clients, in one compiled loop."""
+    bits, cost = _select_all(config)
+    names = [Constraint(one).name.lower() for one in np.asarray(make_demands(config).constraint)]
+    rows = [
+        ClientRow(round + 1, client, names[client], *(value[round, client] for value in (*bits, *cost)))
+        for round, client in np.ndindex(bits.weights.shape)
+    ]
+    title = f"Precision and cost of every client, {config.selector.name} alone"
+    return {"clients": Table(title, rows, shown=False), "paths": _paths(config, rows)}
+
+
+def _select_all(config: Config) -> tuple[Precision, Cost]:
+    """Each round's precision and cost of each client: arrays `[R, N]`."""
+    layers, chip = network_of(config).layers, chip_of(config)
+    selector, demands, key = make_selector(config), make_demands(config), jax.random.key(config.seed)
+    cost_fn = lambda precision: chip.evaluate(layers, precision)  # noqa: E731
+    everyone = jnp.arange(config.num_clients)
+
+    def select(client, precision, state, demand, round):
+        own = stream(key, Stream.SELECT, round, client)
+        return selector.select(state, precision, demand, cost_fn, round=round, loss=jnp.float32(jnp.inf), key=own)
+
+    def step(carry, round):
+        precision, state = lift(select, "vmap")((everyone, *carry, demands), (round,))
+        return (precision, state), (precision, cost_fn(precision))
+
+    first = (Precision(*map(jnp.int32, Precision.parse(config.selector.start))), selector.init())
+    carry = jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf)[None], config.num_clients, axis=0), first)
+    _, (bits, cost) = jax.jit(lambda: jax.lax.scan(step, carry, jnp.arange(config.rounds)))()
+    return Precision(*map(np.asarray, bits)), Cost(*map(np.asarray, cost))
+
+
+def _paths(config: Config, rows: Sequence[ClientRow]) -> Table:
+    """The precisions of each group's first client, in order, and from which round on."""
+    paths = []
+    for group in dict.fromkeys(row.constraint for row in rows):
+        members = dict.fromkeys(row.client for row in rows if row.constraint == group)
+        since: dict[str, int] = {}
+        for row in rows:
+            if row.client == next(iter(members)):
+                since.setdefault(str(Precision(*row[3:6])), row.round)
+        path = ", ".join(f"{bits} from round {round}" for bits, round in since.items())
+        paths.append(PathRow(group, len(members), path, _PAPER.get(group, "keeps its precision")))
+    what = f"{config.model} for {config.dataset}, {config.hardware.name} {config.hardware.device}"
+    return Table(f"{what}: what {config.selector.name} reduces, and what the paper says of Fig. 5", paths)
