@@ -42,8 +42,8 @@ class Precision(NamedTuple):
 class LayerShape(NamedTuple):
     """The static size of one convolution or dense layer, as the cost model sees it.
 
-    `c_in` and `c_out` count all groups; `out_hw` is the output before pooling. Dense: `kernel` is (1, 1), `out_hw` (T, 1)
-    for T positions. `repeats` counts how often the same weights run in one pass.
+    `c_in` and `c_out` count all groups; `out_hw` is the output before pooling. Dense: `kernel` is (1, 1), `out_hw`
+    (T, 1) for T positions. `repeats` counts how often the same weights run in one pass.
     """
 
     kernel: tuple[int, int]

@@ -4,6 +4,7 @@ A case: `how` is uniform, per_layer, breakdown or numpy; `batch` precisions a ca
 takes other bits and other constants of the device in each call; every run reports what was compiled.
 """
 
+import dataclasses
 import json
 import os
 import sys
@@ -61,7 +62,9 @@ def prepare(case: dict):
             constants = halosim.CALIBRATED
             if case["changing"]:
                 bits = draw()
-                constants = constants.replace(read_energy_pj=29.0 + call, crossbar_area_mm2=0.07 + 0.001 * call)
+                constants = dataclasses.replace(
+                    constants, read_energy_pj=29.0 + call, crossbar_area_mm2=0.07 + 0.001 * call
+                )
             jax.block_until_ready(price(bits, constants))
         return {"programs": compilations.programs - programs}
 
