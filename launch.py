@@ -72,7 +72,7 @@ def main(argv: list[str]) -> None:
         start(options.config, options.workdir or f"runs/{options.config.name}", overwrite=options.overwrite)
     except (ConfigError, DatasetError, DeviceError, distributed.JoinError) as error:
         _stop(str(error), 2)
-    except (RecordError, CheckpointError, distributed.DistributedError) as error:
+    except (RecordError, CheckpointError, distributed.DistributedError, OSError) as error:
         _stop(str(error), 1)
     except jax.errors.JaxRuntimeError as error:
         first = str(error).partition("\n")[0]
@@ -81,7 +81,8 @@ def main(argv: list[str]) -> None:
         print("error:", stopped, file=sys.stderr)
         sys.exit(128 + stopped.signum)  # all processes do, so that they can part in good order
     except KeyboardInterrupt:
-        _stop("stopped; the same command goes on from the last checkpoint", 130)
+        again = "starts anew" if options.config.study else "goes on from the last checkpoint"
+        _stop(f"stopped; the same command {again}", 130)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
     python launch.py --config=experiments/fig6_breakdown.py:physical
 
 The paper says that backward takes nearly two orders of magnitude more energy than forward, and more than two more time:
-51 times and 2,500 times here. `physical` draws the same for crossbars that read k*k windows for a weight gradient.
+51 times and 2,500 times here. `physical`, which is not the paper's map, draws the same for crossbars that read k*k
+windows for a weight gradient.
 """
 
 from halo_jax.config import default

@@ -213,6 +213,7 @@ def _stages(
     try:
         layers = layer_shapes(make_model(num_classes, width=config.hardware.width), image_shape)
         chip = PLATFORMS[config.hardware.name](config.hardware.device)
+        chip.bill(layers)  # a network that is too large to be counted says so here
     except ValueError as error:
         raise ConfigError(str(error)) from error
     compressor = build(COMPRESSORS[config.compressor.name], config.compressor, model_bits=recipe.model_bits)

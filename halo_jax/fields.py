@@ -53,7 +53,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_size(number: Any) -> bool:
-    return type(number) is int and 1 <= number <= 1_000_000
+    return type(number) is int and 1 <= number <= 4096
 
 
 def _is_round(number: Any) -> bool:
@@ -209,7 +209,10 @@ FIELDS: dict[str, Field] = {
     ),
     "sort_by": _choice("energy_mj", ("energy_mj", "latency_s", "area_mm2"), "order of a grid's table"),
     "image_shape": _numbers(
-        (), "height, width, channels; empty: the data set's", _is_size, "input of a study's network"
+        (),
+        "height, width, channels, from 1 to 4096 each; empty: the data set's",
+        _is_size,
+        "input of a study's network",
     ),
     "num_classes": _int(0, 0, "outputs of a study's network; 0: the data set's", high=1_000_000),
     "compressor.name": _name("identity", "a name in halo_jax.compressors.COMPRESSORS", "what a client uploads (A6)"),

@@ -14,7 +14,7 @@ from rich.text import Text
 from halo_jax import config as schema
 from halo_jax import figures, record
 from halo_jax.assemble import require_known
-from halo_jax.config import Config
+from halo_jax.config import Config, ConfigError
 from halo_jax.hardware import PLATFORMS
 from halo_jax.hardware.device_file import text_of
 from halo_jax.models import MODELS
@@ -30,7 +30,8 @@ _UNITS = {"mj": "mJ", "s": "s", "mm2": "mm²", "percent": "%", "bits": "bits"}
 def run_study(config: Config, workdir: str | Path, *, overwrite: bool = False, console: Console | None = None) -> None:
     """Answer `config.study` into `workdir`: `tables/*.csv` and `.json`, `figures/*.png`, the chip as `device.yaml`.
 
-    An earlier answer to the same question is replaced, whatever its fields were: the same command makes it again.
+    An earlier answer to the same question is replaced, whatever its fields were, and so is one that was cut off: the
+    same command makes either again.
 
     Raises:
       ConfigError: a field or name is impossible, or the folder holds something else; nothing is written.
@@ -46,7 +47,7 @@ def run_study(config: Config, workdir: str | Path, *, overwrite: bool = False, c
             ("selector.name", config.selector.name, SELECTORS),
         ]
     )
-    chip, tables = chip_of(config), STUDIES[config.study](config)
+    chip, tables = chip_of(config), _answer(config)
     with claim(workdir, config, overwrite or holds_study(workdir, config.study)):
         record.write(workdir / record.CONFIG, json.dumps(config.to_dict(), indent=2) + "\n")
         record.write(workdir / DEVICE, text_of(chip.device, config.hardware.name))
@@ -60,6 +61,15 @@ def run_study(config: Config, workdir: str | Path, *, overwrite: bool = False, c
     for path in drawn.values():
         console.print(f"figure {path}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"tables {workdir / TABLES}; chip {workdir / DEVICE}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _answer(config: Config) -> dict[str, Table]:
+    try:
+        return STUDIES[config.study](config)
+    except ConfigError:
+        raise
+    except ValueError as error:  # a network that the chip cannot price
+        raise ConfigError(f"{config.model} for {config.dataset}: {error}") from error
 
 
 def render(table: Table) -> Drawn:

@@ -58,8 +58,10 @@ ALSO = {
     "hardware.halosim": {"hardware.bill", "hardware.crossbars", "hardware.device_file"},
     "hardware.bit_serial": {"hardware.bill", "hardware.sizes", "hardware.device_file"},
     "study": {"run_folder", "hardware.device_file"},
-    **{f"selectors.{name}": {"selectors.grid"} for name in ("exhaustive", "per_layer", "gradient_search", "regret")},
+    **{f"selectors.{name}": {"selectors.grid"} for name in ("exhaustive", "gradient_search")},
     **{f"selectors.{name}": {"selectors.reduction"} for name in ("halo_ps", "weighted", "random")},
+    "selectors.per_layer": {"selectors.grid", "selectors.knapsack"},
+    "selectors.regret": {"selectors.grid", "selectors.reduction"},
     "selectors.reduction": {"selectors.grid"},  # what counts as a tie
     "tracing": {"tracing.layer_shapes"},
     "models": {"tracing", "tracing.layer_shapes"},

@@ -100,6 +100,8 @@ def test_somebody_elses_folder_is_kept(tmp_path):
         ({"image_shape": (4, 4)}, r"image_shape=\(4, 4\); allowed: height, width and channels"),
         ({"hardware": {"name": "abacus"}}, "hardware.name='abacus'; known: halosim"),
         ({"hardware": {"device": "mine.yaml"}}, "mine.yaml: No such file"),
+        ({"image_shape": (1024, 1024, 3)}, r"vgg7 for digits: layers too large to count exactly"),
+        ({"study": "breakdown", "precision": "2..4-4-4"}, "is a grid; allowed: one precision"),
         ({"precision": "9..8-8-8"}, "precision='9..8-8-8'; allowed: "),
     ],
 )

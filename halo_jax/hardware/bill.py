@@ -86,10 +86,12 @@ def total(bill: Bill, precision: Precision, *, relaxed: bool = False) -> Cost:
     """The cost of one precision for all layers; bits 1 to 16, of any one shape, which the cost has, too.
 
     `relaxed` takes real bits: the cost is then a smooth function of them, equal in every bit at whole ones, between
-    which counts run along monotone cubics; its gradient can be searched along.
+    which counts run along monotone cubics. Where a count stands still its slope is 0: narrow layers do not feel a bit.
 
     Raises:
-      ValueError: bits outside 1 to 16 (traced ones are clamped instead).
+      ValueError: bits outside 1 to 16 (traced ones are clamped instead), or more than 2^43 reads, writes or steps at
+        16 bits.
+      AssertionError: bits that are no whole numbers, unless relaxed, or of several shapes.
     """
     bits = _checked(precision, relaxed)
     if relaxed or bill.pipelined:

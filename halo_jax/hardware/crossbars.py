@@ -17,7 +17,14 @@ for the forward pass (Eq. 2), the backward pass (Eq. 3) and the weight gradient 
 weight gradient has kh*kw*c_in windows to read, and its columns are read at the same time; an ADC converts one column
 a step, so 64 columns on 8 ADCs are 8 steps; crossbars are written row by row, all at once, the weights once for
 `samples_per_update` samples; with `replicate` a layer's weights lie in the spare crossbars of its tiles, too (Fig.
-3b), r = floor(64 * tiles_w / crossbars_w) times in all, and r positions are read at once.
+3b), r = floor(64 * tiles_w / crossbars_w) times in all, but not more often than there are positions, and r positions
+are read at once. With conv(n) = ceil(min(n, S) / 8), the steps of n columns, or of n rows read backward,
+
+    bit_reads = crossbars_w * Ho*Wo * ba,            crossbars_w * Ho*Wo * be,       crossbars_e * kh*kw*c_in * ba
+    steps     = ceil(Ho*Wo/r) * conv(c_out*bw) * ba, ceil(Ho*Wo/r) * conv(kh*kw*c_in) * be,
+                kh*kw*c_in * conv(c_out*be) * ba
+    row writes = G * Ho*Wo * ceil(c_out*be / S) of errors, r * G * kh*kw*c_in * ceil(c_out*bw / S) of weights
+    row delays = min(Ho*Wo, S), min(kh*kw*c_in, S)
 
 A layer that repeats is read as often, and in `physical` its errors are written as often; its crossbars are there once.
 """

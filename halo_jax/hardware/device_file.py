@@ -26,7 +26,9 @@ def device_named(name: str, platform: str, presets: Mapping[str, Path], kind: ty
     if name.endswith((".yaml", ".yml")):
         return load(name, platform, kind)
     if name not in presets:
-        raise ValueError(f"hardware.device={name!r} is unknown to {platform}; known: {', '.join(presets)}")
+        raise ValueError(
+            f"hardware.device={name!r} is no .yaml file, and is unknown to {platform}; known: {', '.join(presets)}"
+        )
     return load(presets[name], platform, kind)
 
 
@@ -70,8 +72,9 @@ def _device(text: str, platform: str, kind: type[Device]) -> Device:
     values = _parsed(text)
     if not isinstance(values, dict) or _PLATFORM not in values:
         raise ValueError(f"not a device: {_PLATFORM}: {platform} is missing")
-    if values.pop(_PLATFORM) != platform:
-        raise ValueError(f"not a device of {platform}; set hardware.name to the platform that the file names")
+    named = values.pop(_PLATFORM)
+    if named != platform:
+        raise ValueError(f"{_PLATFORM}={reprlib.repr(named)}; allowed here: {platform}, as hardware.name says")
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for name in values:
         if name not in fields:

@@ -67,6 +67,7 @@ def search(values: jax.Array, loads: jax.Array) -> tuple[jax.Array, jax.Array]:
     one = lambda _, order: (None, _search_in_order(order, options, lost, values, loads, multipliers))  # noqa: E731
     _, (choices, bound) = lax.scan(one, None, orders)
     bound = jnp.maximum(bound.max(), relaxed.max())
+    bound = jnp.where(bound > 1 + MARGIN, jnp.inf, bound)  # above the worst choice: a penalty that nothing escapes
     return choices.reshape(-1, len(values)), bound * unit * (1 - MARGIN)
 
 

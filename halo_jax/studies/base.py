@@ -31,6 +31,12 @@ def chip_of(config: Config) -> Chip:
         raise ConfigError(str(error)) from error
 
 
+def setting(config: Config, precision: Precision | None = None) -> str:
+    """What is priced, in a few words: "vgg7 for cifar10 at 6-4-4, halosim calibrated"."""
+    at = "" if precision is None else f" at {precision}"
+    return f"{config.model} for {config.dataset}{at}, {config.hardware.name} {config.hardware.device}"
+
+
 def network_of(config: Config, dataset: str = "") -> Traced:
     """The layers of the config's model at `hardware.width`, for a data set: the config's own if none is named.
 
@@ -45,7 +51,10 @@ def network_of(config: Config, dataset: str = "") -> Traced:
             f"dataset={show(dataset)}; known: {', '.join(SHAPES)}; for others give image_shape and num_classes"
         )
     known_image, known_classes = SHAPES.get(dataset, (image, classes))
-    module = MODELS[config.model](classes or known_classes, width=config.hardware.width)
+    make = MODELS[config.model]
+    module = make(
+        classes or known_classes, width=config.hardware.width, numerics=None
+    )  # the same layers, traced faster
     try:
         return trace_layers(module, image or known_image)
     except ValueError as error:

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from halo_jax.config import Config
+from halo_jax.config import Config, ConfigError
 from halo_jax.fields import grid
 from halo_jax.hardware.bill import breakdown_rows
-from halo_jax.studies.base import Table, chip_of, network_of
+from halo_jax.studies.base import Table, chip_of, network_of, setting
 from halo_jax.types import Precision
 
 
@@ -18,11 +18,13 @@ class ClaimRow(NamedTuple):
 
 
 def study(config: Config) -> dict[str, Table]:
-    """Break the first precision of `config.precision` down by layer and phase."""
-    network, chip = network_of(config), chip_of(config)
-    precision = Precision(*(widths[0] for widths in grid(config.precision)))
+    """Break `config.precision`, one and no grid, down by layer and phase."""
+    bits = grid(config.precision)
+    if any(len(widths) > 1 for widths in bits):
+        raise ConfigError(f"precision={config.precision!r} is a grid; allowed: one precision, such as 6-4-4")
+    precision, network, chip = Precision(*(widths[0] for widths in bits)), network_of(config), chip_of(config)
     rows = breakdown_rows(chip.breakdown(network.layers, precision), network.names)
-    what = f"{config.model} for {config.dataset} at {precision}, {config.hardware.name} {config.hardware.device}"
+    what = setting(config, precision)
 
     def total(metric: str, *phases: str) -> float:
         return sum(row.value for row in rows if row.metric == metric and row.in_total and row.phase in phases)
@@ -41,5 +43,5 @@ def study(config: Config) -> dict[str, Table]:
     ]
     return {
         "breakdown": Table(f"{what}: every part of every layer", rows, shown=False),
-        "claims": Table(f"{what}; backward is Eq. 3 and Eq. 4 together", claims),
+        "claims": Table(f"{what}: the paper's words on its own map, and ours; backward is Eq. 3 and Eq. 4", claims),
     }

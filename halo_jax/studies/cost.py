@@ -12,7 +12,7 @@ from halo_jax.config import Config
 from halo_jax.fields import grid
 from halo_jax.hardware.bill import BreakdownRow, breakdown_rows
 from halo_jax.selectors import pareto_front, quantisation_noise
-from halo_jax.studies.base import UNITS, Table, chip_of, describe, macs, network_of, price, weights
+from halo_jax.studies.base import UNITS, Table, chip_of, describe, macs, network_of, price, setting, weights
 from halo_jax.types import Cost, Precision
 
 _OCCUPATION = {"crossbars": "crossbars", "tiles": "tiles", "utilisation": "used_percent"}
@@ -87,7 +87,7 @@ def _one(config: Config, precision: Precision) -> dict[str, Table]:
         TotalRow(metric.rpartition("_")[0], value, UNITS[metric], before, 100 * (value / before - 1))
         for metric, value, before in zip(Cost._fields, cost, eight, strict=True)
     ]
-    what = f"{config.model} for {config.dataset} at {precision}, {config.hardware.name} {config.hardware.device}"
+    what = setting(config, precision)
     pairs = enumerate(zip(network.names, network.layers, strict=True), start=1)
     layers = [LayerRow(i, name, describe(one), weights(one), macs(one)) for i, (name, one) in pairs]
     skipped = [SkippedRow(*one) for one in network.skipped]
@@ -124,9 +124,9 @@ def _occupation(names: Sequence[str], rows: Sequence[BreakdownRow]) -> dict[str,
     if not own:
         return {}
     column = lambda row: f"{row.component.split(' ')[0]}_{_OCCUPATION[row.metric]}"  # noqa: E731
-    number = lambda row: 100 * row.value if row.metric == "utilisation" else row.value  # noqa: E731
+    percent = lambda row: 100 * row.value if row.metric == "utilisation" else row.value  # noqa: E731
     kind: Any = namedtuple("OccupationRow", ["layer", *dict.fromkeys(map(column, own))])
-    by_layer = [[number(row) for row in own if row.layer == index] for index in range(1, 1 + len(names))]
+    by_layer = [[percent(row) for row in own if row.layer == index] for index in range(1, 1 + len(names))]
     table = [kind(name, *values) for name, values in zip(names, by_layer, strict=True)]
     return {"occupation": Table("Crossbars and tiles by layer", table)}
 
@@ -155,5 +155,4 @@ def _grid(config: Config, bits: Sequence[Sequence[int]]) -> Table:
     names = [str(Precision(*point)) for point in points.T]
     rows = [GridRow(*row) for row in zip(names, *map(np.asarray, cost), noise, on, strict=True)]
     rows.sort(key=lambda row: (getattr(row, config.sort_by), *row[1:5]))
-    what = f"{config.model} for {config.dataset}, {config.hardware.name} {config.hardware.device}"
-    return Table(f"{what}: {len(rows)} precisions by {config.sort_by}, per training sample", rows)
+    return Table(f"{setting(config)}: {len(rows)} precisions by {config.sort_by}, per training sample", rows)

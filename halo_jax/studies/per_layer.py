@@ -8,7 +8,7 @@ import numpy as np
 
 from halo_jax.config import Config, ConfigError
 from halo_jax.selectors import PerLayer, best_within, bit_grid, layer_costs, per_layer, quantisation_noise
-from halo_jax.studies.base import UNITS, Table, chip_of, describe, network_of, number
+from halo_jax.studies.base import UNITS, Table, chip_of, describe, network_of, number, setting
 from halo_jax.types import Cost, Precision
 
 _SHARE = 0.5  # of what `start` costs, where no budget is given
@@ -49,14 +49,15 @@ def study(config: Config) -> dict[str, Table]:
     alone = [lambda bits, layer=layer: chip.evaluate((layer,), bits) for layer in network.layers]
     found = jax.jit(lambda: per_layer(layer_costs(alone, candidates), candidates, budget))()
     if not bool(found.feasible):
-        limits = ", ".join(f"{name}={float(limit):g}" for name, limit in budget._asdict().items() if limit < jnp.inf)
-        raise ConfigError(f"demand.{limits}: nothing from {floor} to {start} fits; allowed: more, or a lower floor")
+        limits = ", ".join(
+            f"demand.{name}={float(limit):g}" for name, limit in budget._asdict().items() if limit < jnp.inf
+        )
+        raise ConfigError(f"{limits}: nothing from {floor} to {start} fits; allowed: more, or a lower floor")
     layers = zip(network.names, network.layers, np.stack(found.precision, axis=1).tolist(), strict=True)
     rows = [LayerRow(index, name, describe(one), *bits) for index, (name, one, bits) in enumerate(layers, start=1)]
-    what = f"{config.model} for {config.dataset}, {config.hardware.name} {config.hardware.device}"
     ours = chip.evaluate_per_layer(network.layers, found.precision)
     return {
-        "per_layer": Table(f"{what}: a precision for each layer", rows),
+        "per_layer": Table(f"{setting(config)}: a precision for each layer", rows),
         "comparison": _comparison(found, ours, candidates, chip.evaluate(network.layers, candidates), budget),
     }
 

@@ -10,7 +10,7 @@ import numpy as np
 from halo_jax.assemble import make_demands, make_selector
 from halo_jax.clients import lift
 from halo_jax.config import Config
-from halo_jax.studies.base import Table, chip_of, network_of
+from halo_jax.studies.base import Table, chip_of, network_of, setting
 from halo_jax.types import Constraint, Cost, Precision, Stream, stream
 
 _PAPER = {
@@ -40,7 +40,9 @@ class PathRow(NamedTuple):
     group: str
     clients: int
     path: str  # of the first of them
-    paper: str
+    others: int  # clients of the group that end elsewhere
+    over_budget: int  # clients whose last precision costs more than they may
+    paper: str  # on HaLo-PS
 
 
 def study(config: Config) -> dict[str, Table]:
@@ -78,14 +80,23 @@ def _select_all(config: Config) -> tuple[Precision, Cost]:
 
 def _paths(config: Config, rows: Sequence[ClientRow]) -> Table:
     """The precisions of each group's first client, in order, and from which round on."""
+    last = {row.client: row for row in rows}
+    over = _over_budget(config, list(last.values()))
     paths = []
     for group in dict.fromkeys(row.constraint for row in rows):
-        members = dict.fromkeys(row.client for row in rows if row.constraint == group)
+        members = [client for client, row in last.items() if row.constraint == group]
         since: dict[str, int] = {}
         for row in rows:
-            if row.client == next(iter(members)):
+            if row.client == members[0]:
                 since.setdefault(str(Precision(*row[3:6])), row.round)
         path = ", ".join(f"{bits} from round {round}" for bits, round in since.items())
-        paths.append(PathRow(group, len(members), path, _PAPER.get(group, "keeps its precision")))
-    what = f"{config.model} for {config.dataset}, {config.hardware.name} {config.hardware.device}"
-    return Table(f"{what}: what {config.selector.name} reduces, and what the paper says of Fig. 5", paths)
+        others = sum(last[client][3:6] != last[members[0]][3:6] for client in members)
+        paper = _PAPER.get(group, "keeps its precision")
+        paths.append(PathRow(group, len(members), path, others, sum(over[client] for client in members), paper))
+    return Table(f"{setting(config)}: where {config.selector.name} leads, and what the paper says of HaLo-PS", paths)
+
+
+def _over_budget(config: Config, last: Sequence[ClientRow]) -> list[bool]:
+    """Whether each client's last precision costs more than it may."""
+    limits = np.stack(make_demands(config).budget, axis=1)
+    return [any(cost > limit for cost, limit in zip(row[6:], limits[row.client], strict=True)) for row in last]

@@ -32,12 +32,14 @@ def cost_fn(precision: Precision) -> Cost:
 
 
 def clients(seed: int = 0):
-    """Arguments of `select` for N clients of mixed precision, constraint, loss and key."""
+    """Arguments of `select` for N clients of mixed precision, demand, loss and key; some have no limit or weight."""
     rng = np.random.default_rng(seed)
     bits = Precision(*jnp.asarray(rng.integers([[2], [4], [4]], 9, (3, CLIENTS)), jnp.int32))
     constraint = jnp.arange(CLIENTS, dtype=jnp.int32) % len(Constraint)
-    budget = Cost(*(jnp.full(CLIENTS, jnp.inf),) * 3)
-    demand = Demand(constraint, budget, jnp.ones((CLIENTS, 3)))
+    limits = rng.uniform(0.3, 1.1, (CLIENTS, 3)) * np.stack(cost_fn(Precision(*jnp.full(3, 8))))
+    limits[rng.random((CLIENTS, 3)) < 0.4] = np.inf
+    weights = rng.integers(0, 3, (CLIENTS, 3))
+    demand = Demand(constraint, Cost(*jnp.asarray(limits.T, jnp.float32)), jnp.asarray(weights, jnp.float32))
     loss = jnp.asarray(rng.random(CLIENTS), jnp.float32)
     return bits, demand, loss, jax.random.split(jax.random.key(seed), CLIENTS)
 
@@ -118,8 +120,8 @@ def test_rounds_scan_in_one_program_and_stay_in_range(name):
 
 
 @every
-def test_nobody_without_a_constraint_moves_under_the_papers_selectors(name):
-    if name not in ("static", "halo_ps"):
+def test_nobody_without_a_constraint_moves_under_the_papers_selectors_and_their_control(name):
+    if name not in ("static", "halo_ps", "random"):
         pytest.skip("only Algorithm 1, line 17, says so")
     selector = make(name)
     bits, demand, loss, keys = clients()

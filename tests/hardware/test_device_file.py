@@ -102,7 +102,7 @@ def test_order_quotes_comments_and_flow_style_do_not_matter(file):
 FLOAT = "allowed: a number from 1e-12 to 1e12, in {}, without the unit"
 WHOLE = "allowed: a whole number from 1 to 1000000"
 TWICE = "crossbar_size is there twice; allowed: each field once"
-NAMED = "set hardware.name to the platform that the file names"
+NAMED = "allowed here: halosim, as hardware.name says"
 WRONG_VALUES = [
     *(
         ("read_energy_pj", text, FLOAT.format("pj"))
@@ -156,7 +156,7 @@ def test_every_number_is_above_0(field, text, file):
         ("crossbar_size: 64\n", "crossbar_size: 64\n'crossbar_size': 32\n", TWICE),
         ("platform: halosim\n", "", "not a device: platform: halosim is missing"),
         ("platform: halosim\n", "platform: halosim\n" * 2, "platform is there twice; allowed: each field once"),
-        ("platform: halosim", "platform: bit_serial", f"not a device of halosim; {NAMED}"),
+        ("platform: halosim", "platform: bit_serial", f"platform='bit_serial'; {NAMED}"),
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named_with_the_right_one(old, new, message, file):
@@ -174,9 +174,9 @@ def test_fields_twice_are_seen_in_any_style(file):
 
 def test_devices_of_another_platform_are_refused_both_ways(file):
     save(halosim.CALIBRATED, "halosim", file)
-    assert refused(file, "bit_serial").startswith("not a device of bit_serial; set hardware.name")
+    assert refused(file, "bit_serial").startswith("platform='halosim'; allowed here: bit_serial")
     save(PLATFORMS["bit_serial"]("stripes_45nm").device, "bit_serial", file)
-    assert refused(file).startswith("not a device of halosim; set hardware.name")
+    assert refused(file).startswith("platform='bit_serial'; allowed here: halosim")
 
 
 @pytest.mark.parametrize(
@@ -186,13 +186,13 @@ def test_devices_of_another_platform_are_refused_both_ways(file):
         (b"# nothing\n", "not a device: platform: halosim is missing"),
         (b"- platform\n- halosim\n", "not a device: platform: halosim is missing"),
         (b"halosim", "not a device: platform: halosim is missing"),
-        (b"platform: [halosim]", "not a device of halosim"),
+        (b"platform: [halosim]", "platform=['halosim']; allowed here: halosim"),
         (b"platform: halosim\nmapping: paper: physical", "not YAML: "),
         (b"platform: halosim\n\tmapping: paper", "not YAML: "),
         (b"{platform: halosim", "not YAML: "),
         (b"? [platform]\n: halosim", "not YAML: "),
         (b"platform: halosim\n---\nplatform: halosim", "not YAML: "),
-        (b"platform: &a [*a]", "not a device of halosim"),
+        (b"platform: &a [*a]", "platform=[[[[[[[...]]]]]]]; allowed here: halosim"),
         (b"platform: halosim\nlanes: !!bool x", "not YAML: "),
         (b"platform: halosim\nlanes: !!timestamp x", "not YAML: "),
         (b"platform: halosim\nlanes: !!int ''", "not YAML: "),

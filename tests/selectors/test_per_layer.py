@@ -93,6 +93,8 @@ def test_many_budgets_in_one_call_are_one_by_one():
 
 def test_nothing_fits_is_said_and_overshoots_least():
     costs = layer_costs([lambda p, one=one: halosim.evaluate((one,), p) for one in VGG7["emnist"][:3]], CANDIDATES)
-    found = per_layer(costs, CANDIDATES, Cost(jnp.float32(1e-9), jnp.float32(jnp.inf), jnp.float32(jnp.inf)))
+    limit = Cost(jnp.float32(1e-9), jnp.float32(jnp.inf), jnp.float32(jnp.inf))
+    found = jax.jit(lambda: per_layer(costs, CANDIDATES, limit))()
     assert not bool(found.feasible)
+    assert np.isinf(found.bound)
     assert float(found.cost.energy_mj) == pytest.approx(float(costs.energy_mj.min(1).sum()))

@@ -33,6 +33,16 @@ def test_reducing_every_round_ends_at_the_floor_or_where_nothing_is_gained():
     assert bits == {"energy": (2, 4, 4), "latency": (8, 4, 8), "area": (2, 8, 4)}
 
 
+def test_clients_that_nothing_fits_are_counted():
+    changed = config.default()
+    changed.dataset, changed.rounds, changed.selector.name = "cifar10", 2, "exhaustive"
+    changed.demand.energy_mj = (0.01,) * 3 + (0.9,) * 16 + (0.0,)
+    paths = {row.group: row for row in STUDIES["selection"](changed)["paths"].rows}
+    assert [paths[group].over_budget for group in ("energy", "latency", "area")] == [3, 0, 0]
+    assert [paths[group].others for group in ("energy", "latency", "area")] == [4, 0, 1]
+    assert paths["energy"].path == "2-4-4 from round 1"
+
+
 @pytest.mark.parametrize("name", ["static", "random", "weighted", "exhaustive"])
 def test_any_selector_can_be_asked(name):
     found = tables(name=name)
