@@ -25,7 +25,6 @@ LOST = "another process of this run has ended or cannot be reached; the same com
 _MESSAGE_BYTES = 2048
 _WATCHED = "HALO_JAX_WATCHED"
 _LOG = re.compile(r"[EWI]\d{4} ")  # how a line of JAX's C++ logs begins
-_GLOO = re.compile(r"connected to \d+ peer ranks")  # what gloo prints at every start
 _DUMP = re.compile(r"F\d{4} |terminate called|Fatal Python error")  # and the dump of a process that C++ ends
 
 Result = TypeVar("Result")
@@ -85,7 +84,7 @@ def watch() -> None:
     if os.environ.get(_WATCHED):
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no child outlives the command
         sys.stdout = os.fdopen(os.dup(1), "w", buffering=1, encoding=sys.stdout.encoding)
-        os.dup2(2, 1)  # what C++ prints to standard output goes to the parent, too
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # gloo's threads greet there, one into the other; errors go to 2
         return
     # A session of its own: Ctrl-C reaches the child once, from here.
     child = subprocess.Popen(
@@ -106,7 +105,7 @@ def watch() -> None:
             print(line, end="", file=sys.stderr, flush=True)
         elif held or _LOG.match(line) or _DUMP.match(line):  # an entry of the C++ log may go on over lines of any form
             held.append(line)
-        elif not _GLOO.search(line):
+        else:
             print(line, end="", file=sys.stderr, flush=True)
     status = child.wait()
     dumped = any(_DUMP.match(line) for line in held)
