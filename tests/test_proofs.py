@@ -1,4 +1,4 @@
-"""The proofs in short: a run that was killed ends like one that was left alone."""
+"""The proofs in short: a killed run ends like one left alone; one precision per layer against an integer program."""
 
 import importlib
 import json
@@ -8,7 +8,9 @@ from pathlib import Path
 FOLDER = Path(__file__).parents[1] / "experiments" / "proofs"
 sys.path.insert(0, str(FOLDER))  # as it is for a script in that folder
 
-launches, kills, same_bits = (importlib.import_module(name) for name in ("launches", "kills", "same_bits"))
+launches, kills, near_optimum, same_bits = (
+    importlib.import_module(name) for name in ("launches", "kills", "near_optimum", "same_bits")
+)
 
 
 def test_a_run_killed_at_random_moments_and_launched_again_ends_like_one_left_alone(tmp_path, monkeypatch):
@@ -41,3 +43,15 @@ def test_the_recorded_result_is_of_all_ways_and_they_agree():
     assert named[: len(same_bits.ways([]))] == [way.name for way in same_bits.ways([])]
     assert not any(way["different"] for way in result["ways"])
     assert result["alike_with_another_seed"] == []
+
+
+def test_the_least_noise_of_an_integer_program_is_found_and_the_record_is_of_all_chips(tmp_path, monkeypatch):
+    recorded = json.loads((near_optimum.launches.RESULTS / "near_optimum.json").read_text())
+    assert [row["chip"] for row in recorded["chips"]] == [" ".join(chip) for chip in near_optimum.CHIPS]
+    assert all(row["missed"] == row["bound_too_high"] == 0 for row in recorded["chips"])
+    monkeypatch.setattr(launches, "RESULTS", tmp_path)
+    monkeypatch.setattr(near_optimum, "CHIPS", near_optimum.CHIPS[:1])
+    assert near_optimum.main(["--count=6"]) == 0
+    (row,) = json.loads((tmp_path / "near_optimum.json").read_text())["chips"]
+    assert row["problems"] == 6
+    assert row["least_noise"] >= 5

@@ -8,6 +8,8 @@ multipliers u >= 0 (a price on each load, [3]),
 
     sum over layers left of min_k (values + loads @ u)_k - (1 - load so far) @ u
 
+In the end, pairs of layers exchange what they have.
+
 Source: Geoffrion, Lagrangean relaxation for integer programming, 1974; the search is a beam search on that bound.
 """
 
@@ -20,8 +22,8 @@ import optax
 from jax import lax
 
 WIDTH = 256  # partial choices that go on
-KEEP, FEW, TELLING = 64, 512, 8  # options of a layer: that are tried; that are compared; that tell its rank
-STEPS = 200  # of Adam on the multipliers
+KEEP, FEW, TELLING = 128, 512, 8  # options of a layer: that are tried; that are compared; that tell its rank
+STEPS, SWEEPS = 200, 3  # of Adam on the multipliers; of exchanges, over all pairs of layers
 AROUND = 64  # multipliers near the best ones, a factor of up to 4 away, spread evenly: the R3 sequence of Roberts
 SPREAD = 4.0 ** (2 * ((0.5 + np.arange(AROUND)[:, None] * 1.2207440846 ** -np.arange(1, 4)) % 1) - 1)
 PENALTY = 1e4  # value of an overshoot of 100 % in the search, in units of the worst choice's value
@@ -68,7 +70,9 @@ def search(values: jax.Array, loads: jax.Array) -> tuple[jax.Array, jax.Array]:
     _, (choices, bound) = lax.scan(one, None, orders)
     bound = jnp.maximum(bound.max(), relaxed.max())
     bound = jnp.where(bound > 1 + MARGIN, jnp.inf, bound)  # above the worst choice: a penalty that nothing escapes
-    return choices.reshape(-1, len(values)), bound * unit * (1 - MARGIN)
+    choices = choices.reshape(-1, len(values))
+    exchanged = _exchange(_best(values, loads, choices), options, values, loads)
+    return jnp.concatenate([choices, exchanged[None]]), bound * unit * (1 - MARGIN)
 
 
 def _search_in_order(
@@ -127,6 +131,33 @@ def _extend(
         lost=jnp.minimum(beam.lost, jnp.minimum(lost_first, lost_then)),
     )
     return extended, bounds
+
+
+def _best(values: jax.Array, loads: jax.Array, choices: jax.Array) -> jax.Array:
+    """The choice `[L]` of least value among those of `[C, L]` that fit."""
+    layers = np.arange(choices.shape[1])
+    fits = (loads[layers, choices].sum(1) <= 1).all(-1)
+    return choices[jnp.argmin(jnp.where(fits, values[layers, choices].sum(1), jnp.inf))]
+
+
+def _exchange(choice: jax.Array, options: Options, values: jax.Array, loads: jax.Array) -> jax.Array:
+    """A choice `[L]` after each two layers in turn took the best two options that fit beside the others'."""
+    layers = np.arange(len(choice))
+
+    def step(chosen: Options, pair: jax.Array) -> tuple[Options, None]:
+        one, other = (jax.tree.map(lambda x, layer=layer: x[layer], options) for layer in (pair[0], pair[1]))
+        taken = chosen.loads.sum(0)
+        room = 1 - (taken - chosen.loads[pair].sum(0))
+        fits = (one.loads[:, None] + other.loads <= room).all(-1)
+        value = jnp.where(fits, one.value[:, None] + other.value, jnp.inf).ravel()
+        best, now = jnp.argmin(value), jnp.where((taken <= 1).all(), chosen.value[pair].sum(), jnp.inf)
+        row, column = best // len(other.value), best % len(other.value)
+        new = jax.tree.map(lambda x, y: jnp.stack([x[row], y[column]]), one, other)
+        return jax.tree.map(lambda x, y: x.at[pair].set(jnp.where(value[best] < now, y, x[pair])), chosen, new), None
+
+    pairs = jnp.tile(jnp.stack(jnp.triu_indices(len(choice), 1), axis=1), (SWEEPS, 1))
+    start = Options(choice, values[layers, choice], loads[layers, choice])
+    return lax.scan(step, start, pairs)[0].number
 
 
 def _multipliers(values: jax.Array, loads: jax.Array) -> jax.Array:

@@ -45,9 +45,9 @@ def per_layer(
     answer is the one of least max(cost / budget) that was seen: under a single limit each layer's cheapest, and
     `feasible` is exact; under several, whether anything fits is as hard to know as the best.
 
-    See `knapsack` for the method. Of 1297 networks of 3 to 20 layers, 99.5 % got the optimum and none had 0.2 % more
-    noise; `bound` says how good one answer is. No precision that is the same in all layers is better. Pure, jittable;
-    lift it over budgets with `jax.vmap`.
+    See `knapsack` for the method. For VGG7 on three chips it found the least noise under 594 of 600 random budgets, and
+    at most 1.5 % more under the others (experiments/proofs/near_optimum.py); `bound` proved 511 of these answers. No
+    precision that is the same in all layers is better. Pure, jittable; lift it over budgets with `jax.vmap`.
     """
     prices, limits = jnp.stack(layer_costs, axis=-1), jnp.stack([jnp.asarray(limit, jnp.float32) for limit in budget])
     layers, kinds = prices.shape[:2]
