@@ -50,7 +50,7 @@ def _parse(argv: list[str]) -> list[str]:
 
 
 def _stop(message: str, status: int) -> NoReturn:
-    print("error:", " ".join(message.split()), file=sys.stderr)
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")  # one write: C++ may end the process at any moment
     distributed.leave(status)
     sys.exit(status)
 
@@ -78,7 +78,7 @@ def main(argv: list[str]) -> None:
         first = str(error).partition("\n")[0]
         _stop(f"{distributed.LOST} ({first})" if options.distributed else first, 1)
     except Stopped as stopped:
-        print("error:", stopped, file=sys.stderr)
+        sys.stderr.write(f"error: {stopped}\n")
         sys.exit(128 + stopped.signum)  # all processes do, so that they can part in good order
     except KeyboardInterrupt:
         again = "starts anew" if options.config.study else "goes on from the last checkpoint"
