@@ -67,15 +67,8 @@ def faults(program: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("kernels", "executor", "model"),
-    [
-        *(("native", executor, "small_cnn") for executor in clients.EXECUTORS),
-        ("native", "map", "vgg7"),
-        ("xla", "vmap", "small_cnn"),
-        ("xla", "map", "vgg7"),
-    ],
-)
+@pytest.mark.parametrize(("executor", "model"), [*((name, "small_cnn") for name in clients.EXECUTORS), ("map", "vgg7")])
+@pytest.mark.parametrize("kernels", KERNELS)
 def test_a_round_compiles_to_fast_convolutions_and_nothing_that_waits_for_python(use, kernels, executor, model):
     use(kernels)
     run_round, arguments = round_and_arguments(executor, model)

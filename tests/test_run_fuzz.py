@@ -85,7 +85,7 @@ OPTIONS: dict[str, tuple] = {
     "evaluation.precision": ("", "2-2-2", "8-3-8"),
     "evaluation.batch_size": (1, 3, 2**31 - 1),
 }
-CASES = max(6, int(os.environ.get("HALO_JAX_FUZZ", "1")))  # five hold every value; compiling one takes seconds
+CASES = max(8, int(os.environ.get("HALO_JAX_FUZZ", "1")))  # five hold every value; compiling one takes seconds
 
 
 class OneLayer(nn.Module):

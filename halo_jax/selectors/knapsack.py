@@ -8,7 +8,7 @@ multipliers u >= 0 (a price on each load, [3]),
 
     sum over layers left of min_k (values + loads @ u)_k - (1 - load so far) @ u
 
-In the end, pairs of layers exchange what they have.
+At the end, each two layers in turn give up what they hold for the best two options that fit beside the others.
 
 Source: Geoffrion, Lagrangean relaxation for integer programming, 1974; the search is a beam search on that bound.
 """
