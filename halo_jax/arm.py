@@ -13,7 +13,7 @@ import numpy as np
 
 from halo_jax import config as schema
 from halo_jax import distributed, federation, health, record, results
-from halo_jax.assemble import Parts, make_selector
+from halo_jax.assemble import Parts
 from halo_jax.checkpoint import Checkpoints
 from halo_jax.clients import place
 from halo_jax.config import Config
@@ -25,10 +25,11 @@ from halo_jax.types import Precision
 
 
 class Arm(NamedTuple):
-    """An arm's name, its config, and the folder of its records and checkpoints."""
+    """An arm's name, its config, what it runs on, and the folder of its records and checkpoints."""
 
     name: str
     config: Config
+    parts: Parts
     folder: Path
 
 
@@ -41,22 +42,23 @@ def evaluation_precision(config: Config) -> Precision:
 class Programs:
     """The compiled rounds of an experiment: arms that differ only in data, such as the start, share one."""
 
-    def __init__(self, parts: Parts):
-        self._parts = parts
+    def __init__(self):
         self._built: dict[str, federation.RunRound] = {}
 
-    def of(self, config: Config, stages: federation.Stages) -> federation.RunRound:
+    def of(self, arm: Arm, stages: federation.Stages) -> federation.RunRound:
         """The program for an arm."""
-        key = json.dumps({**config.selector.to_dict(), "start": ""})
+        config = arm.config
+        sections = {name: config[name].to_dict() for name in ("recipe", "compressor", "selector")}
+        key = json.dumps(sections | {"selector": sections["selector"] | {"start": ""}})
         if key not in self._built:
-            cohort, parts = schema.cohort_size(config), self._parts
+            cohort, parts = schema.cohort_size(config), arm.parts
             self._built[key] = federation.make_run_round(
                 stages, parts.recipe, cohort, parts.executor, config.chunk_size
             )
         return self._built[key]
 
 
-def run_arm(arm: Arm, parts: Parts, programs: Programs, display: Display, stop: StopRequest) -> None:
+def run_arm(arm: Arm, programs: Programs, display: Display, stop: StopRequest) -> None:
     """Train what is left of an arm, record every round, and write its summary; nothing if it is finished.
 
     Raises:
@@ -64,27 +66,26 @@ def run_arm(arm: Arm, parts: Parts, programs: Programs, display: Display, stop: 
       RecordError, CheckpointError: the folder cannot be written or read.
       DistributedError: another process has raised one of these.
     """
-    config = arm.config
+    config, parts = arm.config, arm.parts
     finished = on_leader(lambda: bool(record.read(arm.folder).summary.get("finished")))
     if distributed.anywhere(bool(finished)):
         display.begin_arm(arm.name, config.rounds, config.rounds)
         return
-    stages = parts.stages._replace(selector=make_selector(config))
     start = Precision.parse(config.selector.start)
-    state = federation.init_state(parts.model, start, config.num_clients, stages, parts.executor)
+    state = federation.init_state(parts.model, start, config.num_clients, parts.stages, parts.recipe, parts.executor)
     with contextlib.ExitStack() as held:
         keep, say = config.keep_checkpoints, display.say
         checkpoints: Any = on_leader(lambda: held.enter_context(Checkpoints(arm.folder, keep, say)))
         done, state = _resume(arm, checkpoints, state)
         state = place(state, parts.executor)
         display.begin_arm(arm.name, config.rounds, done)
-        run_round, reported = programs.of(config, stages), set()
+        run_round, reported = programs.of(arm, parts.stages), set()
         for index in range(done, config.rounds):
             if distributed.anywhere(stop.signum > 0):
                 if index > done:
                     on_leader(lambda index=index, state=state: checkpoints.save(index, state))
                 raise Stopped(stop.signum, f"after round {index} of {arm.name}")
-            state, row = _run_round(index, arm, run_round, state, parts, display, reported)
+            state, row = _run_round(index, arm, run_round, state, display, reported)
             if index + 1 == config.rounds or (index + 1) % config.checkpoint_every == 0:
                 on_leader(lambda index=index, state=state: checkpoints.save(index + 1, state))
             display.end_round(row)
@@ -112,12 +113,11 @@ def _run_round(
     arm: Arm,
     run_round: federation.RunRound,
     state: FederationState,
-    parts: Parts,
     display: Display,
     reported: set[int],
 ) -> tuple[FederationState, record.RoundRecord]:
     """Train, evaluate and record one round, and say what a person should know of it."""
-    config, started = arm.config, time.perf_counter()
+    config, parts, started = arm.config, arm.parts, time.perf_counter()
     broadcast = results.fingerprint_of(state.model)
     rate = jnp.float32(parts.learning_rates[index])
     state, answers = run_round(state, parts.data, jax.random.key(config.seed), rate)

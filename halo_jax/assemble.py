@@ -1,6 +1,7 @@
 """From the names in a config to the stages of a run: tables are asked here, and sizes are held against the data."""
 
 import inspect
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,8 +12,9 @@ from flax import linen as nn
 
 from halo_jax import datasets, federation
 from halo_jax.clients import place, resolve_executor
-from halo_jax.compressors import COMPRESSORS
-from halo_jax.config import Config, ConfigError, cohort_size, show
+from halo_jax.compressors import COMPRESSORS, Compressor
+from halo_jax.compressors.error_feedback import error_feedback
+from halo_jax.config import FIELDS, Config, ConfigError, cohort_size, show
 from halo_jax.contraction import check_kernels
 from halo_jax.evaluation import make_evaluate
 from halo_jax.hardware import PLATFORMS
@@ -28,7 +30,7 @@ INT32_MAX = 2**31 - 1  # the server's exact sum, the bits of a message and the i
 
 
 class Parts(NamedTuple):
-    """What all arms of an experiment share."""
+    """Everything that an arm runs on."""
 
     recipe: Recipe
     module: nn.Module
@@ -44,7 +46,6 @@ class Parts(NamedTuple):
 
 def check_names(config: Config) -> None:
     """Raise ConfigError, one line, for a name that its table does not know."""
-    arms = [arm for arm in config.arms if not is_precision(arm)]
     named = [
         ("dataset", config.dataset, datasets.DATASETS),
         ("model", config.model, MODELS),
@@ -53,7 +54,6 @@ def check_names(config: Config) -> None:
         ("hardware.name", config.hardware.name, PLATFORMS),
         ("compressor.name", config.compressor.name, COMPRESSORS),
         ("partition.name", config.partition.name, PARTITIONS),
-        *(("arms", arm, {**SELECTORS, "a precision such as '8-8-8'": None}) for arm in arms),
     ]
     require_known(named)
 
@@ -65,11 +65,6 @@ def require_known(named: Iterable[tuple[str, str, Collection[str]]]) -> None:
             raise ConfigError(f"{field}={show(name)}; known: {', '.join(table)}")
 
 
-def is_precision(arm: str) -> bool:
-    """Whether an arm is named by a precision, such as "8-8-8", rather than by a selector."""
-    return arm.isascii() and arm.replace("-", "").isdecimal()
-
-
 def build(entry: Callable[..., Any], fields: Mapping[str, Any], **more: Any) -> Any:
     """Call a table's entry with those of `fields` and `more` that it has parameters for."""
     known = inspect.signature(entry).parameters
@@ -77,47 +72,65 @@ def build(entry: Callable[..., Any], fields: Mapping[str, Any], **more: Any) -> 
 
 
 def assemble(config: Config) -> Parts:
-    """Load the data, build every stage, and check sizes; nothing is written.
+    """The parts of an experiment without arms: see `assemble_all`."""
+    return assemble_all([config])[0]
+
+
+def assemble_all(configs: Sequence[Config]) -> list[Parts]:
+    """Load the data once, build the stages of every arm, and check sizes; nothing is written.
+
+    The arms' configs may differ in `recipe`, `compressor`, `selector` and `evaluation`.
 
     Raises:
       ConfigError: a name or a size does not fit, one line.
       DatasetError: the data are missing or wrong, one line.
     """
-    check_names(config)
+    for config in configs:
+        check_names(config)
     try:
         check_kernels()
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    root = jax.random.key(config.seed)
-    dataset = datasets.load(config.dataset, config.data_dir, config.train_examples, config.test_examples)
+    config, root = configs[0], jax.random.key(configs[0].seed)
+    sizes = config.train_examples, config.test_examples, config.validation_examples
+    dataset = datasets.load(config.dataset, config.data_dir, *sizes)
     executor, reason = resolve_executor(
         config.executor, jax.default_backend(), jax.device_count(), cohort_size(config), config.chunk_size
     )
     if jax.process_count() > 1 and executor != "shard":
         raise ConfigError(f"executor={config.executor!r}; allowed with several processes: shard or auto")
-    data = place(_federated_data(config, dataset, root), executor)
-    recipe = build(RECIPES[config.recipe.name], {**config.recipe, "exact": config.exact})
-    image_shape = dataset.train_images.shape[1:]
+    data = place(_federated_data(configs, dataset, root), executor)
+    test = place(Images(dataset.test_images, jnp.asarray(dataset.test_labels)), executor)
     batch_size = min(config.batch_size, data.shards.indices.shape[1])  # more would be padding only
-    module, stages = _stages(config, recipe, image_shape, dataset.num_classes, batch_size)
-    image = jnp.zeros((1, *image_shape))
+    image_shape, parts, alike = dataset.train_images.shape[1:], [], {}
+    for one in configs:
+        known = json.dumps(one.recipe.to_dict())
+        if known not in alike:
+            alike[known] = _training(one, image_shape, dataset.num_classes, len(dataset.test_labels), executor)
+        recipe, module, evaluate, model = alike[known]
+        stages = _stages(one, recipe, module, image_shape, dataset.num_classes, batch_size)
+        rates = learning_rates(one, recipe)
+        parts.append(Parts(recipe, module, stages, data, test, evaluate, model, rates, executor, reason))
+    return parts
+
+
+def _training(config: Config, image_shape: tuple[int, ...], num_classes: int, test_size: int, executor: str):
+    """What depends on the recipe alone: itself, the network, its evaluation, and the server's first model."""
+    recipe = build(RECIPES[config.recipe.name], {**config.recipe, "exact": config.exact})
+    module = MODELS[config.model](num_classes, width=config.width, numerics=recipe.numerics)
+    image, root = jnp.zeros((1, *image_shape)), jax.random.key(config.seed)
     unoptimised = {"xla_backend_optimization_level": 0}  # runs once: compiling it is all it costs
-    init = jax.jit(
-        lambda key: recipe.encode(module.init(key, image, Precision(8, 8, 8))["params"]), compiler_options=unoptimised
-    )
-    _check_payload(config, jax.eval_shape(init, root), recipe.model_bits)
-    return Parts(
-        recipe=recipe,
-        module=module,
-        stages=stages,
-        data=data,
-        test=place(Images(dataset.test_images, jnp.asarray(dataset.test_labels)), executor),
-        evaluate=make_evaluate(module, recipe, min(config.evaluation.batch_size, len(dataset.test_labels)), executor),
-        model=init(stream(root, Stream.INIT)),
-        learning_rates=learning_rates(config, recipe),
-        executor=executor,
-        executor_reason=reason,
-    )
+
+    def first_model(key: jax.Array) -> Any:
+        return recipe.encode(module.init(key, image, Precision(8, 8, 8))["params"])
+
+    try:
+        _check_payload(config, jax.eval_shape(first_model, root), recipe.model_bits)
+    except ValueError as error:  # images that are too small for the model
+        raise ConfigError(str(error)) from error
+    evaluate = make_evaluate(module, recipe, min(config.evaluation.batch_size, test_size), executor)
+    init = jax.jit(first_model, compiler_options=unoptimised)
+    return recipe, module, evaluate, init(stream(root, Stream.INIT))
 
 
 def learning_rates(config: Config, recipe: Recipe) -> np.ndarray:
@@ -141,6 +154,25 @@ def make_selector(config: Config):
     return build(SELECTORS[chosen.name], fields)
 
 
+def make_compressor(config: Config, recipe: Recipe) -> Compressor:
+    """The compressor that the config names, with those of its parameters that differ from the fields' defaults.
+
+    Raises:
+      ConfigError: a parameter that this compressor does not take, or a value that it refuses.
+    """
+    name, wanted = config.compressor.name, {**config.compressor}
+    given = {key: value for key, value in wanted.items() if value != FIELDS[f"compressor.{key}"].default}
+    taken = set(inspect.signature(COMPRESSORS[name]).parameters) & wanted.keys()
+    for key in given.keys() - taken - {"name", "error_feedback"}:
+        takes = ", ".join(sorted(taken)) or "none"
+        raise ConfigError(f"compressor.{key}={show(given[key])} is no parameter of {name}; it takes: {takes}")
+    try:
+        made = build(COMPRESSORS[name], given, model_bits=recipe.model_bits)
+        return error_feedback(made) if config.compressor.error_feedback else made
+    except ValueError as error:
+        raise ConfigError(f"compressor.name={name!r}: {error}") from error
+
+
 def _check_payload(config: Config, model: Any, bits: int) -> None:
     weights = sum(leaf.size for leaf in jax.tree.leaves(model))
     if weights * bits > INT32_MAX:
@@ -150,7 +182,8 @@ def _check_payload(config: Config, model: Any, bits: int) -> None:
         )
 
 
-def _federated_data(config: Config, dataset: datasets.Dataset, root: jax.Array) -> federation.FederatedData:
+def _federated_data(configs: Sequence[Config], dataset: datasets.Dataset, root: jax.Array) -> federation.FederatedData:
+    config = configs[0]
     if config.num_clients > len(dataset.train_labels):
         raise ConfigError(
             f"num_clients={config.num_clients}; allowed: at most the {len(dataset.train_labels)} training images"
@@ -161,7 +194,7 @@ def _federated_data(config: Config, dataset: datasets.Dataset, root: jax.Array) 
         raise ConfigError(f"partition.name={config.partition.name!r}: {error}") from error
     total, largest = (
         int(np.sort(parts.num_examples)[-cohort_size(config) :].sum()),
-        2 ** (config.recipe.gradient_bits - 1) - 1,
+        max(2 ** (one.recipe.gradient_bits - 1) - 1 for one in configs),
     )
     if total * largest > INT32_MAX:
         limit = INT32_MAX // largest
@@ -206,19 +239,17 @@ def make_demands(config: Config) -> Demand:
 
 
 def _stages(
-    config: Config, recipe: Recipe, image_shape, num_classes: int, batch_size: int
-) -> tuple[nn.Module, federation.Stages]:
-    make_model = MODELS[config.model]
-    module = make_model(num_classes, width=config.width, numerics=recipe.numerics)
+    config: Config, recipe: Recipe, module: nn.Module, image_shape: tuple[int, ...], num_classes: int, batch_size: int
+) -> federation.Stages:
     try:
-        layers = layer_shapes(make_model(num_classes, width=config.hardware.width), image_shape)
+        layers = layer_shapes(MODELS[config.model](num_classes, width=config.hardware.width), image_shape)
         chip = PLATFORMS[config.hardware.name](config.hardware.device)
         chip.bill(layers)  # a network that is too large to be counted says so here
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    compressor = build(COMPRESSORS[config.compressor.name], config.compressor, model_bits=recipe.model_bits)
-    return module, federation.Stages(
-        local_train=make_local_train(module, recipe, batch_size, config.local_epochs),
+    compressor = make_compressor(config, recipe)
+    return federation.Stages(
+        local_train=make_local_train(module, recipe, batch_size, config.local_epochs, compressor.view),
         selector=make_selector(config),
         compressor=compressor,
         cost_fn=lambda precision: chip.evaluate(layers, precision),

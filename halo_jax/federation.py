@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from halo_jax import clients, health, server
+from halo_jax import clients, exchange, health
 from halo_jax.compressors.base import Compressor
-from halo_jax.fingerprint import fingerprint
+from halo_jax.compressors.wire import Size
 from halo_jax.recipes.base import Recipe
 from halo_jax.selectors.base import CostFn, Selector
 from halo_jax.training import Images, LocalTrain, Shard
@@ -33,20 +33,25 @@ class FederationState(NamedTuple):
     losses: jax.Array  # float32 [N], each client's last training loss; inf before its first round
     dead: jax.Array  # int32 [N, L, 3], steps in a row in which a tensor learned nothing (health.KINDS)
     selector: Any  # stacked [N, ...]
-    compressor: Any  # stacked [N, ...]
+    own: exchange.Own  # the compressor's, stacked [N, ...]
+    server: Any  # the compressor's state on the server
 
 
 class ClientResults(NamedTuple):
-    """What the cohort's clients did in one round, every field `[C]`."""
+    """What the cohort's clients did in one round, every field but `down` `[C]`."""
 
     client: jax.Array
     precision: Precision
     cost: Cost
-    payload_up_bits: jax.Array
+    up: Size
+    uploaded: jax.Array  # False where a gate kept the message back
+    down: Size  # of the broadcast message, []
+    whole_down: jax.Array  # True where the whole model was sent in its place
+    extra_down_bits: jax.Array
     examples: jax.Array
     loss: jax.Array
     dead: jax.Array  # [C, L, 3] after the round
-    update: jax.Array  # uint32 [C, 2], fingerprint of the model that the server has received
+    update: jax.Array  # uint32 [C, 2], fingerprint of what the server has received
 
 
 class Stages(NamedTuple):
@@ -59,13 +64,15 @@ class Stages(NamedTuple):
 
 
 def init_state(
-    model: Any, start: Precision, num_clients: int, stages: Stages, executor: str = "map"
+    model: Any, start: Precision, num_clients: int, stages: Stages, recipe: Recipe, executor: str = "map"
 ) -> FederationState:
     """The state before the first round: every client at precision `start` (Algorithm 1, lines 4 and 5)."""
 
     def stack(one):
         return jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf)[None], num_clients, axis=0), one)
 
+    compressor, weights = stages.compressor, recipe.decode(model)
+    held = jax.tree.map(jnp.zeros_like, weights) if compressor.remembers else ()
     state = FederationState(
         round=jnp.int32(0),
         model=jax.tree.map(jnp.copy, model),  # run_round donates its state
@@ -73,7 +80,8 @@ def init_state(
         losses=jnp.full(num_clients, jnp.inf),
         dead=stack(health.none_dead(model)),
         selector=stack(stages.selector.init()),
-        compressor=stack(stages.compressor.init(model)),
+        own=exchange.Own(stack(compressor.init(weights)), stack(held)),
+        server=jax.tree.map(jnp.array, compressor.server.init(weights)),
     )
     return clients.place(state, executor)
 
@@ -89,6 +97,8 @@ def make_run_round(
     `key` is the run's key: every draw folds in its purpose, the round and the client's id, so a client's numbers
     don't depend on the executor or on who else takes part. The state is donated.
     """
+    compressor = stages.compressor
+    train_and_upload = _make_train_and_upload(stages, recipe, executor, chunk_size)
 
     def select(client, selector_state, precision, demand, loss, key, round):
         key = stream(key, Stream.SELECT, round, client)
@@ -96,23 +106,13 @@ def make_run_round(
             selector_state, precision, demand, stages.cost_fn, round=round, loss=loss, key=key
         )
 
-    def train(client, precision, shard, compressor_state, dead, broadcast, images, learning_rate, key, round):
-        client_key = stream(key, Stream.CLIENT, round, client)
-        model, loss, dead = stages.local_train(
-            broadcast, precision, shard, images, dead, learning_rate=learning_rate, key=client_key
-        )
-        message, compressor_state, bits = stages.compressor.compress(
-            model, broadcast, compressor_state, precision=precision, key=stream(client_key, Stream.COMPRESS)
-        )
-        received = stages.compressor.decompress(message, broadcast)
-        return received, compressor_state, bits, loss, dead, fingerprint(received)
-
     def run_round(
         state: FederationState, data: FederatedData, key: jax.Array, learning_rate: jax.Array
     ) -> tuple[FederationState, ClientResults]:
         everyone = jnp.arange(data.num_examples.shape[0])
         cohort = clients.sample_cohort(stream(key, Stream.COHORT, state.round), len(everyone), cohort_size)
-        broadcast = server.broadcast(state.model)  # Algorithm 1, line 7
+        down_key = stream(key, Stream.BROADCAST, state.round)
+        sent = exchange.broadcast(state.model, state.server, compressor, recipe, down_key)  # line 7
 
         # Lines 9 to 18. Choice: every registered client selects in every round, also when it is not in the cohort.
         precision, selector_state = clients.lift(select, "vmap")(
@@ -120,16 +120,24 @@ def make_run_round(
         )
 
         # Line 19.
-        bits, shards, *own = clients.take((precision, data.shards, state.compressor, state.dead), cohort)
-        models, compressor_state, payload, losses, dead, updates = clients.lift(train, executor, chunk_size)(
-            (cohort, bits, shards, *own), (broadcast, data.images, learning_rate, key, state.round)
+        bits, shards, own, dead = clients.take((precision, data.shards, state.own, state.dead), cohort)
+        received, losses, dead = train_and_upload(
+            (cohort, bits, shards, own, dead), (sent, data.images, learning_rate, key, state.round)
         )
+        own = clients.put(state.own, cohort, received.own)
 
         # Line 21.
         examples = data.num_examples[cohort]
-        model = server.aggregate(
-            models, examples, rounding=recipe.rounding, key=stream(key, Stream.AGGREGATE, state.round)
+        of_all, of_cohort = (own.held, data.num_examples, own.state), (received.value, examples, received.own.state)
+        model = exchange.aggregate(
+            *(of_all if compressor.remembers else of_cohort),
+            sent,
+            compressor,
+            recipe,
+            stream(key, Stream.AGGREGATE, state.round),
         )
+        change = jax.tree.map(jnp.subtract, recipe.decode(model), recipe.decode(state.model))
+        loss = jnp.sum(losses * examples) / jnp.sum(examples)
         new_state = FederationState(
             round=state.round + 1,
             model=model,
@@ -137,9 +145,57 @@ def make_run_round(
             losses=clients.put(state.losses, cohort, losses),
             dead=clients.put(state.dead, cohort, dead),
             selector=selector_state,
-            compressor=clients.put(state.compressor, cohort, compressor_state),
+            own=own,
+            server=compressor.server.observe(sent.state, change, loss),
         )
-        cost = stages.cost_fn(bits)
-        return new_state, ClientResults(cohort, bits, cost, payload, examples, losses, dead, updates)
+        results = _results(cohort, bits, stages.cost_fn(bits), sent, received, examples, losses, dead)
+        return new_state, results
 
     return jax.jit(run_round, donate_argnums=0, out_shardings=clients.placement(executor))
+
+
+def _results(cohort, bits, cost, sent, received: exchange.Received, examples, losses, dead) -> ClientResults:
+    return ClientResults(
+        client=cohort,
+        precision=bits,
+        cost=cost,
+        up=received.weight,
+        uploaded=received.sent,
+        down=sent.weight,
+        whole_down=received.whole_down,
+        extra_down_bits=received.extra_down_bits,
+        examples=examples,
+        loss=losses,
+        dead=dead,
+        update=received.fingerprint,
+    )
+
+
+def _make_train_and_upload(stages: Stages, recipe: Recipe, executor: str, chunk_size: int) -> Callable[..., Any]:
+    """Build the lifted `(own arguments [C, ...], shared ones) -> (Received, losses, dead)`, stacked `[C, ...]`."""
+    compressor, upload = stages.compressor, exchange.make_upload(stages.compressor, recipe)
+
+    def train(client, precision, shard, dead, start, images, learning_rate, key, round):
+        key = stream(key, Stream.CLIENT, round, client)
+        return stages.local_train(start, precision, shard, images, dead, learning_rate=learning_rate, key=key)
+
+    def at_once(client, precision, shard, own, dead, sent, images, learning_rate, key, round):
+        trained, loss, dead = train(client, precision, shard, dead, sent.model, images, learning_rate, key, round)
+        return upload(client, precision, trained, loss, own, sent, (), key, round), loss, dead
+
+    def in_two_steps(stacked, shared):
+        """All train, their `stats` are pooled, all upload: the models of the whole cohort are kept in between."""
+        (cohort, bits, shards, own, dead), (sent, images, learning_rate, key, round) = stacked, shared
+        trained, losses, dead = lift(train)(
+            (cohort, bits, shards, dead), (sent.model, images, learning_rate, key, round)
+        )
+        pooled = jax.tree.map(lambda each: jnp.max(each, axis=0), lift(stats)((trained,), (sent.model,)))
+        received = lift(upload)((cohort, bits, trained, losses, own), (sent, pooled, key, round))
+        return received, losses, dead
+
+    lift = lambda one_client: clients.lift(one_client, executor, chunk_size)  # noqa: E731
+    if compressor.stats is None:
+        return lift(at_once)
+    of_update = compressor.stats
+    stats = lambda model, start: of_update(exchange.carried(compressor, recipe, model, start))  # noqa: E731
+    return in_two_steps

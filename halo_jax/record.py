@@ -21,7 +21,6 @@ from halo_jax.types import Constraint
 
 CONFIG, ROUNDS, CLIENTS, SUMMARY = "config.json", "rounds.csv", "clients.csv", "summary.json"
 FINGERPRINTS = "fingerprints.csv"
-ARM_NAMES = {"halo_ps": "HaLo-FL"}  # what tables and figures call an arm, where not by its own name
 _ADVICE = "put a good copy back, or start anew with --overwrite"
 
 
@@ -70,8 +69,13 @@ class RoundRecord(NamedTuple):
     energy_mj: float
     latency_s: float
     area_mm2: float
-    payload_up_bits: int
+    payload_up_bits: int  # whole bytes, as packed
+    payload_up_nominal_bits: int  # by the formula of the compressor's paper
+    payload_up_entropy_bits: int  # by an ideal coder that knows how often each code occurs, with its table
     payload_down_bits: int
+    payload_down_nominal_bits: int
+    payload_down_entropy_bits: int
+    uploads: int  # clients whose message travelled; a compressor's gate may keep some back
     examples: int
     seconds: float  # wall time, the only thing in all tables that differs between two equal runs
 
@@ -89,7 +93,12 @@ class ClientRecord(NamedTuple):
     latency_s: float
     area_mm2: float
     payload_up_bits: int
+    payload_up_nominal_bits: int
+    payload_up_entropy_bits: int
     payload_down_bits: int
+    payload_down_nominal_bits: int
+    payload_down_entropy_bits: int
+    uploads: int  # 1, or 0 where the compressor's gate kept the message back
     examples: int
     train_loss: float
     dead_steps: int  # for how many local steps in a row some layer has learned nothing, and which and why (`health`)

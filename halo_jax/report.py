@@ -15,7 +15,7 @@ from rich.text import Text
 
 from halo_jax import record
 from halo_jax.record import Run
-from halo_jax.types import Constraint
+from halo_jax.types import Constraint, arm_label
 
 GROUPS = (Constraint.ENERGY, Constraint.LATENCY, Constraint.AREA)
 KILOBYTE_BITS = 8000
@@ -75,7 +75,7 @@ def table(runs: Mapping[str, Run]) -> list[TableRow]:
     rows = []
     for arm, run in runs.items():
         top1, top5 = _last_percent(run, "accuracy"), _last_percent(run, "top5_accuracy")
-        for label, costs in _costs_of_arm(record.ARM_NAMES.get(arm, arm), run).items():
+        for label, costs in _costs_of_arm(arm_label(arm), run).items():
             changes = [] if static is None or static is run else _change_percent(costs, _costs(static))
             row = TableRow(label, top1, top5, *costs.tolist(), *changes)
             widths = {"train_width": run.config["width"], "hardware_width": run.config["hardware"]["width"]}
@@ -104,7 +104,7 @@ def render_rich(rows: Sequence[TableRow]) -> Table:
     widths = sorted({(row.train_width, row.hardware_width) for row in rows if row.train_width is not None})
     title = "; ".join(f"trained at width {train:g}, priced at width {priced:g}" for train, priced in widths)
     drawn = Table(title=title or None, caption=LEGEND, caption_justify="left", show_lines=True)
-    drawn.add_column("Arm")
+    drawn.add_column("Arm", overflow="fold")
     for head in HEADS:
         drawn.add_column(head, justify="right", no_wrap=True)
     for row, shown in zip(rows, cells(rows), strict=True):

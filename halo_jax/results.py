@@ -5,7 +5,7 @@ import math
 import platform
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -13,6 +13,8 @@ import numpy as np
 import halo_jax
 from halo_jax import contraction, health
 from halo_jax.assemble import Parts
+from halo_jax.compressors.base import size_of
+from halo_jax.compressors.wire import Size, entropy_bits, packed_bits
 from halo_jax.config import Config
 from halo_jax.digest import tree_sha256
 from halo_jax.evaluation import Scores
@@ -29,7 +31,7 @@ def client_rows(round: int, answers: ClientResults, parts: Parts) -> list[Client
     arrays: Any = jax.tree.map(np.asarray, answers)
     constraints = np.asarray(parts.data.demands.constraint)
     names = health.name_tensors(parts.model)
-    down = sum(leaf.size for leaf in jax.tree.leaves(parts.model)) * parts.recipe.model_bits
+    down = _down(arrays, parts)
     return [
         ClientRecord(
             round=round,
@@ -41,8 +43,9 @@ def client_rows(round: int, answers: ClientResults, parts: Parts) -> list[Client
             energy_mj=arrays.cost.energy_mj[i],
             latency_s=arrays.cost.latency_s[i],
             area_mm2=arrays.cost.area_mm2[i],
-            payload_up_bits=int(arrays.payload_up_bits[i]),
-            payload_down_bits=down,
+            **_payload("up", _weights(jax.tree.map(lambda leaf, i=i: leaf[i], arrays.up))),
+            **_payload("down", down[i]),
+            uploads=int(arrays.uploaded[i]),
             examples=int(arrays.examples[i]),
             train_loss=arrays.loss[i],
             dead_steps=int(arrays.dead[i].max()),
@@ -50,6 +53,32 @@ def client_rows(round: int, answers: ClientResults, parts: Parts) -> list[Client
         )
         for i, client in enumerate(arrays.client)
     ]
+
+
+class _Weights(NamedTuple):
+    packed: int
+    nominal: int
+    entropy: int
+
+
+def _weights(size: Size) -> _Weights:
+    return _Weights(packed_bits(size), int(size.nominal_bits), entropy_bits(size))
+
+
+def _payload(way: str, weights: _Weights) -> dict[str, int]:
+    return {
+        f"payload_{way}_bits": weights.packed,
+        f"payload_{way}_nominal_bits": weights.nominal,
+        f"payload_{way}_entropy_bits": weights.entropy,
+    }
+
+
+def _down(arrays: Any, parts: Parts) -> list[_Weights]:
+    """What each client of the cohort was sent: the broadcast message or the whole model, and what came beside it."""
+    message, bits = _weights(arrays.down), size_of(parts.model) * parts.recipe.model_bits
+    whole = _Weights(8 * math.ceil(bits / 8), bits, bits)
+    rows = zip(arrays.whole_down.tolist(), arrays.extra_down_bits.tolist(), strict=True)
+    return [_Weights(*(each + extra for each in (whole if missed else message))) for missed, extra in rows]
 
 
 def _dead_layer(dead: np.ndarray, names: list[str]) -> str:
@@ -83,6 +112,9 @@ def round_row(index: int, rows: list[ClientRecord], scores: Scores | None, parts
     total = lambda field: sum(getattr(row, field) for row in rows)  # noqa: E731
     size = parts.test.labels.shape[0]
     test_loss: Any = None if scores is None else np.float32(scores.loss)  # float32: its own digits are recorded
+    payload: Any = {
+        name: total(name) for name in RoundRecord._fields if name.startswith("payload") or name == "uploads"
+    }
     loss = math.fsum(float(row.train_loss) * row.examples for row in rows) / total("examples")
     return RoundRecord(
         round=index + 1,
@@ -97,8 +129,7 @@ def round_row(index: int, rows: list[ClientRecord], scores: Scores | None, parts
         energy_mj=mean("energy_mj"),
         latency_s=mean("latency_s"),
         area_mm2=mean("area_mm2"),
-        payload_up_bits=total("payload_up_bits"),
-        payload_down_bits=total("payload_down_bits"),
+        **payload,
         examples=total("examples"),
         seconds=seconds,
     )

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,15 @@ import ml_collections
 import numpy as np
 from rich.console import Console
 
+from halo_jax import comparison, distributed, figures, page, record, report, results
 from halo_jax import config as schema
-from halo_jax import distributed, figures, page, record, report, results
 from halo_jax.arm import Arm, Programs, run_arm
-from halo_jax.assemble import Parts, assemble, is_precision
+from halo_jax.arms import expand_arms
+from halo_jax.assemble import Parts, assemble_all
 from halo_jax.config import Config
 from halo_jax.distributed import on_leader
 from halo_jax.progress import Display
-from halo_jax.run_folder import claim
+from halo_jax.run_folder import claim, seed_folder
 from halo_jax.stopping import stop_between_rounds
 
 
@@ -52,26 +53,72 @@ def run(
       Stopped: SIGINT or SIGTERM came; the round was finished and saved.
     """
     console = console or Console(quiet=not distributed.is_leader())
-    workdir = Path(workdir)
-    arms, parts = distributed.everywhere(lambda: _prepare(config, workdir))
+    return (_run_seeds if config.seeds else _run)(config, Path(workdir), overwrite, console)
+
+
+def _run(config: Config, workdir: Path, overwrite: bool, console: Console) -> dict[str, record.Run]:
+    return _train(config, workdir, overwrite, console, _prepare(config, workdir))
+
+
+def _run_seeds(config: Config, workdir: Path, overwrite: bool, console: Console) -> dict[str, record.Run]:
+    """The whole experiment once for each seed, each in a run folder of its own, and what they say together."""
+    runs = {}
+    with contextlib.ExitStack() as held:
+        for seed in config.seeds:
+            one: Config = ml_collections.ConfigDict(config.to_dict())
+            one.seeds, one.seed = (), seed
+            arms = _prepare(one, workdir / seed_folder(seed))
+            if not runs:  # the first seed has been prepared: nothing is wrong with the experiment
+                on_leader(lambda: held.enter_context(claim(workdir, config, overwrite)))
+                on_leader(lambda: record.write(workdir / record.CONFIG, _json(config)))
+            found = _train(one, workdir / seed_folder(seed), overwrite, console, arms)
+            runs |= {f"{seed_folder(seed)}/{arm}": run for arm, run in found.items()}
+        on_leader(lambda: _compare(workdir, config, runs, console))
+    return runs
+
+
+def _prepare(config: Config, workdir: Path) -> list[Arm]:
+    """The arms with all that they run on; nothing is written. Raises in every process what one of them raises."""
+
+    def prepare() -> list[Arm]:
+        schema.validate(config)
+        configs = expand_arms(config)
+        parts = assemble_all(list(configs.values()))
+        folders = [workdir / name if config.arms else workdir for name in configs]
+        return [Arm(*fields) for fields in zip(configs, configs.values(), parts, folders, strict=True)]
+
+    arms = distributed.everywhere(prepare)
+    data = arms[0].parts.data, arms[0].parts.test
     distributed.require_same("the config", lambda: json.dumps(config.to_dict(), sort_keys=True).encode())
-    distributed.require_same("the data set", lambda: _content((parts.data, parts.test)))
+    distributed.require_same("the data set", lambda: _content(data))
+    return arms
+
+
+def _train(config: Config, workdir: Path, overwrite: bool, console: Console, arms: list[Arm]) -> dict[str, record.Run]:
     with contextlib.ExitStack() as held:
         on_leader(lambda: held.enter_context(claim(workdir, config, overwrite)))
         on_leader(lambda: _create(workdir, config, arms))
-        _describe(console, config, parts)
-        programs = Programs(parts)
+        _describe(console, config, arms[0].parts)
+        programs = Programs()
         display = held.enter_context(Display(console, config.rounds * len(arms)))
         stop = held.enter_context(stop_between_rounds(display.say))
         for arm in arms:
-            run_arm(arm, parts, programs, display, stop)
+            run_arm(arm, programs, display, stop)
         return on_leader(lambda: _report(workdir, config, arms, console)) or {}
 
 
-def _prepare(config: Config, workdir: Path) -> tuple[list[Arm], Parts]:
-    schema.validate(config)
-    arms = expand_arms(config).items()
-    return [Arm(name, one, workdir / name if config.arms else workdir) for name, one in arms], assemble(config)
+def _compare(workdir: Path, config: Config, runs: Mapping[str, record.Run], console: Console) -> None:
+    rows = comparison.rows(runs, config.evaluation.target_percent)
+    record.write(workdir / "comparison.csv", record.csv_text([comparison.Row._fields, *rows]))
+    tables = {"comparison": record.read_columns(workdir / "comparison.csv")}
+    drawn = figures.save_study(record.read_json(workdir / record.CONFIG), tables, workdir)
+    console.print(comparison.render(rows, config.evaluation.target_percent))
+    for path in (workdir / "comparison.csv", *drawn.values()):
+        console.print(str(path), highlight=False, markup=False, soft_wrap=True)
+
+
+def _json(config: Config) -> str:
+    return json.dumps(config.to_dict(), indent=2) + "\n"
 
 
 def _content(tree: Any) -> bytes:
@@ -82,29 +129,10 @@ def _content(tree: Any) -> bytes:
 
 def _create(workdir: Path, config: Config, arms: Sequence[Arm]) -> None:
     if config.arms and not (workdir / record.CONFIG).exists():
-        record.write(workdir / record.CONFIG, json.dumps(config.to_dict(), indent=2) + "\n")
+        record.write(workdir / record.CONFIG, _json(config))
     for arm in arms:
         if not (arm.folder / record.CONFIG).exists():
             record.create(arm.folder, arm.config.to_dict())
-
-
-def expand_arms(config: Config) -> dict[str, Config]:
-    """The config of every arm: a precision is a static selector that starts there; other names are selectors."""
-    arms = {}
-    for arm in config.arms or (config.selector.name,):
-        one: Config = ml_collections.ConfigDict(config.to_dict())
-        one.arms = ()
-        if is_precision(arm):
-            one.selector.name, one.selector.start = "static", arm
-            one.selector.floor = "2-2-2"  # binds nothing, so that static arms share a program
-        else:
-            one.selector.name = arm
-        try:
-            schema.validate(one)
-        except schema.ConfigError as error:
-            raise schema.ConfigError(f"arms={schema.show(arm)}: {error}" if config.arms else str(error)) from error
-        arms[arm] = one
-    return arms
 
 
 def _describe(console: Console, config: Config, parts: Parts) -> None:

@@ -23,9 +23,10 @@ _FREE_FIELDS = (  # change no result
     "data_dir",
     "evaluation.batch_size",
 )
+ARMS_OWN = ("recipe.", "compressor.", "selector.", "evaluation.")  # fields in which an arm may differ
 _TABLES = (record.ROUNDS, record.CLIENTS, record.FINGERPRINTS)
 TABLES, DEVICE = "tables", "device.yaml"  # what a study writes
-_RUN = (*_TABLES, record.SUMMARY, "table.csv", "report.html", "figures", CHECKPOINTS)
+_RUN = (*_TABLES, record.SUMMARY, "table.csv", "comparison.csv", "report.html", "figures", CHECKPOINTS)
 _OWN = (*_RUN, TABLES, DEVICE, record.CONFIG)
 
 
@@ -42,7 +43,7 @@ def claim(workdir: Path, config: Config, overwrite: bool) -> Iterator[None]:
         if theirs and not overwrite:
             _compare(workdir, theirs, config)
             for arm in filter(lambda arm: (workdir / arm / record.CONFIG).exists(), theirs["arms"]):
-                _compare(workdir / arm, _read(workdir / arm), config, but=("arms", "selector."))  # an arm's own
+                _compare(workdir / arm, _read(workdir / arm), config, but=("arms", *ARMS_OWN))
         workdir.mkdir(parents=True, exist_ok=True)
         folder = os.open(workdir, os.O_RDONLY)
     except OSError as error:
@@ -64,6 +65,11 @@ def holds_study(workdir: Path, study: str) -> bool:
         return study != "" and _read(workdir).get("study") == study
     except OSError as error:
         raise record.RecordError(f"{workdir}: {error.strerror or error}") from error
+
+
+def seed_folder(seed: int) -> str:
+    """The name of the folder of one seed, in the folder of an experiment over several."""
+    return f"seed_{seed}"
 
 
 def _read(workdir: Path) -> dict[str, Any]:
@@ -93,9 +99,11 @@ def _compare(workdir: Path, theirs: Mapping[str, Any], config: Config, but: tupl
 
 def _delete(workdir: Path, theirs: Mapping[str, Any]) -> None:
     """Delete what a run made, and nothing else; the config last, so that a cut-off deletion can be repeated."""
-    for arm in theirs["arms"]:
-        if (workdir / arm / record.CONFIG).exists():
-            _delete(workdir / arm, {"arms": ()})
+    inside = {arm: {"arms": (), "seeds": ()} for arm in theirs["arms"]}
+    inside |= {seed_folder(seed): {**theirs, "seeds": ()} for seed in theirs["seeds"]}
+    for name, config in inside.items():
+        if (workdir / name / record.CONFIG).exists():
+            _delete(workdir / name, config)
     for path in (workdir / name for name in _OWN):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

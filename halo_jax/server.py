@@ -1,4 +1,4 @@
-"""The server: what it sends out, and the weighted average of what comes back (Eq. 1)."""
+"""The server: the weighted average of what comes back (Eq. 1), and its rounding to the model's grid."""
 
 from typing import Any, Literal
 
@@ -7,13 +7,7 @@ import jax.flatten_util
 import jax.numpy as jnp
 from jax import lax
 
-
-def broadcast(model: Any) -> Any:
-    """The model that every client receives.
-
-    # Choice A5: the master itself travels (8 bits in `wage`); a client rounds it to its own bits at every forward pass.
-    """
-    return model
+from halo_jax.quantize import stochastic_round, uniform_16
 
 
 def aggregate(
@@ -42,6 +36,24 @@ def aggregate(
     flat, unflatten = jax.flatten_util.ravel_pytree(totals)
     averages = unflatten(_divide(flat, divisor, rounding, key))
     return jax.tree.map(lambda average, leaf: average.astype(leaf.dtype), averages, models)
+
+
+def mean(values: Any, weights: jax.Array) -> Any:
+    """sum_c w_c v_c / sum_c w_c of float trees stacked `[C, ...]`, in the order of the cohort."""
+    total = jnp.sum(weights)
+    return jax.tree.map(lambda leaf: leaf / total, _weighted_sum(values, weights, jnp.float32))
+
+
+def to_master(weights: Any, like: Any, *, bits: int, rounding: str, key: jax.Array) -> Any:
+    """Float weights as a model of the dtypes of `like`: codes of `bits` bits, rounded as by `aggregate`."""
+    if rounding == "none":
+        return weights
+    scale = 2.0 ** (bits - 1)
+    flat, unflatten = jax.flatten_util.ravel_pytree(weights)
+    draw = uniform_16(key, flat.shape) if rounding == "stochastic" else None
+    whole = jnp.round(flat * scale) if draw is None else stochastic_round(flat * scale, draw)
+    codes = unflatten(jnp.clip(whole, 1 - scale, scale - 1))
+    return jax.tree.map(lambda code, leaf: code.astype(leaf.dtype), codes, like)
 
 
 def _weighted_sum(models: Any, num_examples: jax.Array, dtype: Any) -> Any:

@@ -87,19 +87,29 @@ class LossSum(NamedTuple):
         return jnp.where(self.nan, jnp.nan, self.whole.as_float() / 256 / count)
 
 
-def make_local_train(module: nn.Module, recipe: Recipe, batch_size: int, local_epochs: int) -> LocalTrain:
+def make_local_train(
+    module: nn.Module,
+    recipe: Recipe,
+    batch_size: int,
+    local_epochs: int,
+    view: Callable[[Any], Any] | None = None,
+) -> LocalTrain:
     """Build `local_train(model, precision, shard, data, dead, *, learning_rate, key) -> (model, loss, dead)`.
 
     It is for one client: no argument has a client axis, `clients.lift` adds it. `model` is what travels (int8 codes for
     `wage`), `precision` int32 bits (`[]`, or `[L]` per layer), `learning_rate` float32 `[]`, `key` this client's and
     round's own key. `loss` is the mean over all examples and steps, float32 `[]`. `dead` counts, int32 `[L, 3]`, for
-    how many steps in a row each tensor has learned nothing (`health`).
+    how many steps in a row each tensor has learned nothing (`health`). `view` changes the weights that the network
+    computes with, such as to rounded ones; gradients go straight through it.
     """
+
+    def seen(params):
+        return params if view is None else jax.tree.map(lambda p, v: p + lax.stop_gradient(v - p), params, view(params))
 
     def objective(params, images, labels, mask, precision, key):
         inputs = normalise(images), precision
         logits: Any
-        logits, left = module.apply({"params": params}, *inputs, rngs={"error": key}, mutable=[health.COLLECTION])
+        logits, left = module.apply({"params": seen(params)}, *inputs, rngs={"error": key}, mutable=[health.COLLECTION])
         terms = recipe.loss(logits, labels)
         weights = mask.astype(jnp.float32).reshape(mask.shape + (1,) * (terms.ndim - 1))
         return jnp.sum(terms * weights), (LossSum.of(terms, mask), left)

@@ -81,6 +81,15 @@ class Demand(NamedTuple):
     weights: Any  # float32 [3]: how much energy, latency and area count for a mixed constraint
 
 
+ARM_NAMES = {"halo_ps": "HaLo-FL"}  # what tables and figures call an arm, where not by its own name
+
+
+def arm_label(arm: str) -> str:
+    """What tables and figures call an arm: "HaLo-FL (recipe.name=wage)" for "halo_ps:recipe.name=wage"."""
+    name, _, fields = arm.partition(":")
+    return ARM_NAMES.get(name, name) + (f" ({fields.replace(',', ', ')})" if fields else "")
+
+
 class Stream(enum.IntEnum):
     """The purposes of random draws. Every draw folds its purpose into the seed, so no two share numbers."""
 
@@ -96,6 +105,8 @@ class Stream(enum.IntEnum):
     AGGREGATE = 10
     NOISE = 11
     CLIENT = 12
+    DITHER = 13
+    BROADCAST = 14
 
 
 def stream(key: jax.Array, purpose: Stream, *indices: Any) -> jax.Array:

@@ -33,12 +33,15 @@ def precision(arm: str, group: str, done: float) -> Precision:
     return Precision.parse([text for start, text in HALO_PS[group] if start <= done][-1])
 
 
+PAYLOAD = [name for name in record.ClientRecord._fields if name.startswith("payload") or name == "uploads"]
+
+
 def client_rows(arm: str, number: int, rounds: int) -> list[record.ClientRecord]:
     groups = [group for group, size in SIZES.items() for _ in range(size)]
     rows = []
     for client, group in enumerate(groups):
         bits = precision(arm, group, (number - 1) / rounds)
-        payload = (WEIGHTS * bits.weights, WEIGHTS * 8)
+        payload = (*(WEIGHTS * bits.weights,) * 3, *(WEIGHTS * 8,) * 3, 1)
         loss = 0.9 / number + 0.001 * client
         rows.append(record.ClientRecord(number, client, group, *bits, *cost(bits), *payload, 300, loss, 0, ""))
     return rows
@@ -58,8 +61,7 @@ def round_row(arm: str, number: int, rounds: int, clients: list[record.ClientRec
         accuracy=np.float32(accuracy) if ends else None,
         top5_accuracy=np.float32(min(1.0, accuracy + 0.12)) if ends else None,
         **mean,
-        payload_up_bits=sum(row.payload_up_bits for row in clients),
-        payload_down_bits=sum(row.payload_down_bits for row in clients),
+        **{name: sum(getattr(row, name) for row in clients) for name in PAYLOAD},
         examples=sum(row.examples for row in clients),
         seconds=0.5,
     )

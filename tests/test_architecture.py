@@ -31,6 +31,7 @@ LAYERS = {
     0: {"types", "config", "fields", "cache", "whole", "stopping", "digest"},
     1: {"quantize", "contraction", "native", "canonical", "batched", "grid_sums", "noise", "health", "fingerprint"}
     | {"tracing", "tracing.layer_shapes", "tracing.dataflow", "tracing.products", "tracing.parts"}
+    | {"compressors.wire"}
     | {f"{folder}.base" for folder in TABLES if folder not in ("figures", "studies")},
     2: {"layers"},  # and the files in the folders, which have a rule of their own
     3: {
@@ -46,10 +47,11 @@ LAYERS = {
         "record",
         "progress",
     },
-    4: {"federation", "assemble"},
-    5: {"report", "page"},  # and figures
-    6: {"run", "arm", "results", "run_folder", "study"},  # and studies, which ask tables and stages
+    4: {"federation", "exchange", "assemble"},
+    5: {"report", "page", "comparison"},  # and figures
+    6: {"run", "arm", "arms", "results", "run_folder", "study"},  # and studies, which ask tables and stages
 }
+RIVALS = ("uniform", "qsgd", "terngrad", "uveqfed", "jopeq", "lfl", "laq", "hsq", "fl_pqsu", "qa_fl")
 ALSO = {
     "config": {"fields"},
     "hardware.base": {"hardware.bill"},  # a chip is what makes out a bill
@@ -57,6 +59,16 @@ ALSO = {
     "hardware.crossbars": {"hardware.bill", "hardware.sizes"},
     "hardware.halosim": {"hardware.bill", "hardware.crossbars", "hardware.device_file"},
     "hardware.bit_serial": {"hardware.bill", "hardware.sizes", "hardware.device_file"},
+    "compressors.base": {"compressors.wire"},  # a message is made of its codes
+    **{f"compressors.{name}": {"compressors.wire"} for name in RIVALS},
+    **{f"compressors.{name}": {"compressors.wire", "compressors.qsgd"} for name in ("fedhq", "adaquantfl")},
+    "compressors.fedhq_plus": {"compressors.fedhq"},
+    "compressors.ef_signsgd": {"compressors.wire", "compressors.error_feedback"},
+    "compressors.powersgd": {"compressors.wire", "compressors.error_feedback"},
+    "compressors.topk": {"compressors.wire", "compressors.error_feedback"},
+    "compressors.drive": {"compressors.wire", "compressors.rotation"},
+    "compressors.eden": {"compressors.wire", "compressors.rotation"},
+    "federation": {"exchange"},
     "study": {"run_folder", "hardware.device_file"},
     **{f"selectors.{name}": {"selectors.grid"} for name in ("exhaustive", "gradient_search")},
     **{f"selectors.{name}": {"selectors.reduction"} for name in ("halo_ps", "weighted", "random")},
@@ -78,7 +90,7 @@ ALSO = {
     "assemble": {"federation"},  # it fills in the federation's stages
     "page": {"report"},  # the page holds the report's table
     "results": {"assemble", ""},  # turns what the stages return into rows; "" is the package's own version
-    "run": {"arm", "results", "run_folder", ""},
+    "run": {"arm", "arms", "results", "run_folder", ""},
     "arm": {"results"},
     "run_folder": {"checkpoint", "record"},
     "datasets.mnist": {"datasets.idx", "datasets.tfds"},  # file formats that several data sets share

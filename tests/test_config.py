@@ -121,7 +121,7 @@ def test_every_field_says_what_is_allowed_and_why():
         ("selector__reduce_rounds", (0,)),
         ("selector__reduce_rounds", ((1,),)),
         ("demand__energy_clients", -1),
-        ("compressor__bits", 1),
+        ("compressor__bits", -1),
         ("compressor__bits", 9),
         ("compressor__rounding", "up"),
         ("evaluation__precision", "1-1-1"),

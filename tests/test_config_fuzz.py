@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import launch
+from halo_jax.arms import expand_arms
 from halo_jax.assemble import build, check_names, learning_rates, make_selector
 from halo_jax.compressors import COMPRESSORS
 from halo_jax.config import FIELDS, Config, ConfigError, Field, default, validate
@@ -27,7 +28,6 @@ from halo_jax.datasets import DATASETS
 from halo_jax.hardware import PLATFORMS
 from halo_jax.models import MODELS
 from halo_jax.recipes import RECIPES
-from halo_jax.run import expand_arms
 from halo_jax.selectors import SELECTORS
 
 TIMES = int(os.environ.get("HALO_JAX_FUZZ", "1"))
@@ -52,7 +52,21 @@ NAMES = {
     "compressor.name": COMPRESSORS,
 }
 TUPLES = {
-    "arms": (*SELECTORS, *PRECISIONS, *BROKEN_PRECISIONS, "best", "x" * 5000),
+    "arms": (
+        *SELECTORS,
+        *PRECISIONS,
+        *BROKEN_PRECISIONS,
+        *COMPRESSORS,
+        "qsgd:levels=7",
+        "halo_ps:recipe.name=float32,compressor.name=qsgd",
+        "qsgd:levels=x",
+        "qsgd:width=1",
+        "qsgd:levels",
+        "best",
+        "x" * 5000,
+    ),
+    "seeds": (0, 1, 2**31 - 1, -1, 0.5),
+    "compressor.client_bits": (2, 4, 8, 1, 9, 2.5),
     "recipe.phases": (1, 0, 0.5, 0.2, 0.7, 0.3, -0.5, 1.5),
     "recipe.learning_rates": (8, 1.0, 1 / 8, 1e-29, 1e29, 0, 1e40),
     "image_shape": (1, 8, 32, 0, 1_000_001, 2.5),

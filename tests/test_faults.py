@@ -14,7 +14,8 @@ import pytest
 
 from halo_jax import figures, page, record, report, run
 from halo_jax.arm import Programs
-from halo_jax.assemble import assemble
+from halo_jax.arms import expand_arms
+from halo_jax.assemble import assemble_all
 from halo_jax.checkpoint import CheckpointError, Checkpoints
 from halo_jax.config import Config, ConfigError
 from halo_jax.datasets import DatasetError
@@ -64,16 +65,16 @@ def stopped(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def parts_and_programs():
-    parts = assemble(config_of_the_run())
-    return parts, Programs(parts)
+    parts = assemble_all(list(expand_arms(config_of_the_run()).values()))
+    return parts, Programs()
 
 
 @pytest.fixture
 def run_folder(tmp_path, request, parts_and_programs, monkeypatch) -> Path:
     """A copy of the folder that a fixture makes. What does not depend on it is made once, for speed."""
     parts, programs = parts_and_programs
-    monkeypatch.setattr(run, "assemble", lambda _: parts)
-    monkeypatch.setattr(run, "Programs", lambda _: programs)
+    monkeypatch.setattr(run, "assemble_all", lambda _: parts)
+    monkeypatch.setattr(run, "Programs", lambda: programs)
     if "figures" not in request.node.name:
         monkeypatch.setattr(figures, "save_all", lambda *_: {})
     return Path(shutil.copytree(request.getfixturevalue(request.param), tmp_path / "run"))

@@ -11,6 +11,8 @@ import pytest
 from halo_jax import server
 from halo_jax.assemble import Parts, assemble
 from halo_jax.clients import sample_cohort
+from halo_jax.compressors.base import Context, size_of, whole_model
+from halo_jax.compressors.wire import size
 from halo_jax.config import default
 from halo_jax.federation import ClientResults, FederationState, init_state, make_run_round
 from halo_jax.fingerprint import fingerprint
@@ -56,7 +58,7 @@ def round_of(executor: str, cohort_size: int):
 
 
 def first_state(executor: str = "map") -> FederationState:
-    state = init_state(parts().model, Precision(8, 8, 8), CLIENTS, parts().stages, executor)
+    state = init_state(parts().model, Precision(8, 8, 8), CLIENTS, parts().stages, parts().recipe, executor)
     return state._replace(precision=jax.tree.map(jnp.copy, START))  # run_round donates its state
 
 
@@ -80,11 +82,12 @@ def train_one(model, client, precision, shard):
     stages, key = parts().stages, stream(KEY, Stream.CLIENT, 0, client)
     images, dead = parts().data.images, none_dead(model)
     trained, loss, dead = stages.local_train(model, precision, shard, images, dead, learning_rate=RATE, key=key)
-    message, _, payload = stages.compressor.compress(
-        trained, model, (), precision=precision, key=stream(key, Stream.COMPRESS)
-    )
-    received = stages.compressor.decompress(message, model)
-    return received, payload, loss, dead, fingerprint(received)
+    private = stream(key, Stream.COMPRESS)
+    shared = stream(KEY, Stream.DITHER, 0, client)
+    context = Context(client, jnp.int32(0), precision, loss, shared)
+    made = stages.compressor.compress(trained, (), context, private)
+    received = stages.compressor.decompress(made.message, trained, context)
+    return received, size(made.message, made.nominal_bits), loss, dead, fingerprint(received)
 
 
 @functools.cache
@@ -108,7 +111,21 @@ def by_hand(cohort_size: int = CLIENTS) -> tuple[FederationState, ClientResults]
     )
     bits = stack([chosen[client] for client in cohort.tolist()])
     cost = parts().stages.cost_fn(bits)
-    results = ClientResults(cohort, bits, cost, *map(jnp.stack, (payloads, examples, losses, dead, updates)))
+    yes = jnp.ones(cohort_size, bool)
+    results = ClientResults(
+        client=cohort,
+        precision=bits,
+        cost=cost,
+        up=stack(payloads),
+        uploaded=yes,
+        down=size(whole_model(start.model, 8), 8 * size_of(start.model)),
+        whole_down=~yes,
+        extra_down_bits=jnp.zeros(cohort_size, jnp.int32),
+        examples=examples,
+        loss=jnp.stack(losses),
+        dead=jnp.stack(dead),
+        update=jnp.stack(updates),
+    )
     state = start._replace(
         round=start.round + 1,
         model=aggregated,
@@ -142,8 +159,9 @@ def test_a_round_is_a_plain_loop_over_clients_bit_for_bit(executor, cohort_size)
 def test_a_clients_result_does_not_depend_on_who_else_takes_part():
     _, everyone = one_round("map")
     state, some = one_round("shard", 3)
-    for field in ("loss", "payload_up_bits", "examples", "update", "dead"):
-        np.testing.assert_array_equal(getattr(some, field), getattr(everyone, field)[some.client])
+    for field in ("loss", "up", "examples", "update", "dead"):
+        of_some = jax.tree.map(lambda leaf: leaf[some.client], getattr(everyone, field))
+        jax.tree.map(np.testing.assert_array_equal, getattr(some, field), of_some)
     absent = np.setdiff1d(np.arange(CLIENTS), some.client)
     assert len(absent) == 1
     assert np.isinf(state.losses[absent]).all()

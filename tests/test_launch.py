@@ -119,7 +119,7 @@ def test_a_mistake_on_the_command_line_is_one_line_and_status_2(tmp_path, argume
         (["--config.recipe.phases=('a',)"], "recipe.phases=('a',)"),
         (["--config.dataset=nope"], "dataset='nope'; known: digits"),
         (["--config.model="], "model=''; known: vgg7"),
-        (["--config.arms=('best',)"], "arms='best'; known: "),
+        (["--config.arms=('best',)"], "arms='best': known: "),
         (["--config.dataset=mnist", "--config.data_dir=/nope"], "/nope"),
         (["--config=experiments/nope.py"], "experiments/nope.py"),
         (["--config=experiments"], "experiments"),

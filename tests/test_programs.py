@@ -48,7 +48,9 @@ def parts(model: str, clients: int = CLIENTS + 1) -> Parts:
 def round_and_arguments(executor: str, model: str):
     """`run_round` with its key as plain numbers, which an exported program needs, and one call's arguments."""
     run_round = make_run_round(parts(model).stages, parts(model).recipe, CLIENTS, executor, chunk_size=2)
-    state = init_state(parts(model).model, Precision(8, 8, 8), CLIENTS + 1, parts(model).stages, executor)
+    state = init_state(
+        parts(model).model, Precision(8, 8, 8), CLIENTS + 1, parts(model).stages, parts(model).recipe, executor
+    )
 
     def with_raw_key(state, data, key, rate):
         return run_round(state, data, jax.random.wrap_key_data(key), rate)
@@ -82,7 +84,7 @@ def test_a_further_client_takes_the_memory_of_its_master_and_little_more():
     def temporary_bytes(clients: int) -> int:
         one = parts("small_cnn", clients)
         run_round = make_run_round(one.stages, one.recipe, clients, "map")
-        state = init_state(one.model, Precision(8, 8, 8), clients, one.stages)
+        state = init_state(one.model, Precision(8, 8, 8), clients, one.stages, one.recipe)
         lowered = run_round.lower(state, one.data, jax.random.key(0), jnp.float32(1))
         return lowered.compile().memory_analysis().temp_size_in_bytes
 

@@ -9,7 +9,9 @@ from halo_jax import record
 from halo_jax.record import ClientRecord, FingerprintRecord, RoundRecord
 from tests.record_fixture import write_run
 
-CLIENT = ClientRecord(1, 0, "energy", 8, 6, 4, 0.1, 1 / 3, 1e-300, 2**40, 2**33 + 1, 17, np.float32(0.1), 0, "")
+CLIENT = ClientRecord(
+    1, 0, "energy", 8, 6, 4, 0.1, 1 / 3, 1e-300, 2**40, 1, 2, 2**33 + 1, 3, 4, 1, 17, np.float32(0.1), 0, ""
+)
 PRINTS = [FingerprintRecord(1, "aggregate", None, "00000000deadbeef")]
 ROUND = RoundRecord(
     1,
@@ -25,7 +27,12 @@ ROUND = RoundRecord(
     np.pi,
     1e22,
     2**53 + 1,
+    5,
+    6,
     7,
+    8,
+    9,
+    3,
     300,
     0.25,
 )

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from halo_jax.server import aggregate, broadcast
+from halo_jax.server import aggregate, mean, to_master
 from tests.oracles import wage_numpy
 
 run = jax.jit(aggregate, static_argnames="rounding")
@@ -86,6 +86,21 @@ def test_clients_without_examples_do_not_count():
     jax.tree.map(lambda average, leaf: np.testing.assert_array_equal(average, leaf[1]), found, models)
 
 
-def test_the_master_itself_is_broadcast():
-    model = {"a": jnp.arange(3, dtype=jnp.int8)}
-    assert broadcast(model) is model
+def test_a_mean_of_float_trees_is_weighted_and_a_weight_of_zero_counts_nothing():
+    values = {"a": jnp.array([[1.0, 2.0], [3.0, 5.0], [7.0, 9.0]])}
+    found = jax.jit(mean)(values, jnp.array([1.0, 3.0, 0.0]))
+    np.testing.assert_allclose(found["a"], [2.5, 4.25])
+
+
+def test_float_weights_become_codes_without_bias_within_a_step_and_within_the_grid():
+    draws, weights = 2000, {"a": jnp.array([0.3, -0.3001, 0.25, 1.5, -2.0, 2.0**-9])}
+    like = {"a": jnp.zeros(6, jnp.int8)}
+    one = lambda key: to_master(weights, like, bits=8, rounding="stochastic", key=key)["a"]  # noqa: E731
+    found = np.asarray(jax.jit(jax.vmap(one))(jax.random.split(KEY, draws)))
+    assert found.dtype == np.int8
+    exact = np.clip(np.asarray(weights["a"], np.float64) * 128, -127, 127)
+    assert np.abs(found - exact).max() < 1
+    np.testing.assert_allclose(found.mean(0), exact, atol=5 * 0.5 / draws**0.5)
+    nearest = to_master(weights, like, bits=8, rounding="nearest", key=KEY)["a"]
+    np.testing.assert_array_equal(nearest, np.round(exact))
+    assert to_master(weights, like, bits=32, rounding="none", key=KEY) is weights

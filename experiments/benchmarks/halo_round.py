@@ -75,7 +75,7 @@ def prepare(case: dict):
     parts = assemble(config)
     data = deal(case, parts)
     start = Precision.parse(config.selector.start)
-    state = federation.init_state(parts.model, start, config.num_clients, parts.stages, parts.executor)
+    state = federation.init_state(parts.model, start, config.num_clients, parts.stages, parts.recipe, parts.executor)
     run_round: Any = federation.make_run_round(parts.stages, parts.recipe, cohort, parts.executor, config.chunk_size)
     others = (data, jax.random.key(config.seed), jnp.float32(parts.learning_rates[0]))
     assembled = time.perf_counter()

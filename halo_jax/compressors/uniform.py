@@ -1,53 +1,51 @@
 """Round every weight to a uniform grid of b bits: Table IV's "model size times the precision of weights".
 
-With W = max|w| of a tensor (1 for whole-number masters), the message is n = round(w / W * S(b)), |n| <= 2^(b-1) - 1.
+With W = max|w| of a tensor (1 for whole-number masters), the code is n = round(w / W * S(b)), |n| <= 2^(b-1) - 1.
 Stochastic rounding is unbiased away from the clip; nearest rounding of a 2-bit master freezes learning.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
-from halo_jax.compressors.base import Compressor
+from halo_jax.compressors.base import Compressor, Upload, positive, size_of
+from halo_jax.compressors.wire import Codes
 from halo_jax.quantize import levels, step_size, stochastic_round, uniform_like
-from halo_jax.types import Precision
+
+_MOST_BITS = 8
 
 
 def uniform(*, model_bits: int, bits: int = 0, rounding: Literal["stochastic", "nearest"] = "stochastic") -> Compressor:
     """A b-bit upload: `bits`, or each client's weight bits when 0; 32 more bits per float tensor for its scale."""
 
-    if not 0 <= bits <= 8:
-        raise ValueError(f"uniform: bits={bits}; allowed: 0 to 8")
+    def compress(x, state, context, key):
+        width = jnp.asarray(bits or context.precision.weights, jnp.int32)
+        top = levels(width) - 1
+        draws = uniform_like(key, x) if rounding == "stochastic" else jax.tree.map(lambda leaf: None, x)
+        floats = [leaf for leaf in jax.tree.leaves(x) if not jnp.issubdtype(leaf.dtype, jnp.integer)]
+        scales = [positive(jnp.max(jnp.abs(leaf), initial=0.0)) for leaf in floats]
 
-    def compress(model: Any, reference: Any, state: Any, *, precision: Precision, key: jax.Array):
-        del reference
-        width = jnp.asarray(bits or precision.weights, jnp.int32)
-        draws = uniform_like(key, model) if rounding == "stochastic" else jax.tree.map(lambda leaf: None, model)
-
-        def encode(leaf: jax.Array, noise: jax.Array | None) -> tuple[jax.Array, jax.Array]:
-            scale = _scale(leaf, model_bits)
+        def encode(leaf, noise, scale):
             whole = leaf / scale * levels(width)
             whole = jnp.round(whole) if noise is None else stochastic_round(whole, noise)
-            return jnp.clip(whole, 1 - levels(width), levels(width) - 1).astype(jnp.int8), scale
+            return (jnp.clip(whole, -top, top) + top).astype(jnp.int32)
 
-        leaves, tree = jax.tree.flatten(model)
-        codes = tree.unflatten(map(encode, leaves, tree.flatten_up_to(draws)))
-        floats = sum(not jnp.issubdtype(leaf.dtype, jnp.integer) for leaf in leaves)
-        payload = sum(leaf.size for leaf in leaves) * width + 32 * floats
-        return (codes, width), state, payload
+        leaves, tree = jax.tree.flatten(x)
+        units = scales or [2.0 ** (model_bits - 1)] * len(leaves)
+        codes = tree.unflatten(map(encode, leaves, tree.flatten_up_to(draws), units))
+        message = Codes(codes, 2**width, 2**_MOST_BITS), scales
+        return Upload(message, state, size_of(x) * width + 32 * len(scales))
 
-    def decompress(message: Any, reference: Any) -> Any:
-        codes, width = message
-        rebuild = lambda like, code: (code[0] * step_size(width) * code[1]).astype(like.dtype)  # noqa: E731
-        return jax.tree.map(rebuild, reference, codes)
+    def decompress(message, like, context):
+        codes, scales = message
+        width = jnp.asarray(bits or context.precision.weights, jnp.int32)
+        leaves, tree = jax.tree.flatten(like)
+        units = scales or [2.0 ** (model_bits - 1)] * len(leaves)
 
-    return Compressor(lambda model: (), compress, decompress)
+        def rebuild(code, leaf, unit):
+            return ((code - (levels(width) - 1)) * step_size(width) * unit).astype(leaf.dtype)
 
+        return tree.unflatten(map(rebuild, tree.flatten_up_to(codes.values), leaves, units))
 
-def _scale(leaf: jax.Array, model_bits: int) -> jax.Array:
-    """What 1.0 of the grid stands for: the whole range of a master, the largest value of a float tensor."""
-    if jnp.issubdtype(leaf.dtype, jnp.integer):
-        return jnp.float32(2 ** (model_bits - 1))
-    peak = jnp.max(jnp.abs(leaf), initial=0.0)
-    return jnp.where(peak > 0, peak, 1.0)
+    return Compressor(compress, decompress, carries="model")

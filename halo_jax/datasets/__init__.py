@@ -18,8 +18,13 @@ DATASETS = {
 }
 
 
-def load(name: str, data_dir: str = "", train_examples: int = 0, test_examples: int = 0) -> Dataset:
+def load(
+    name: str, data_dir: str = "", train_examples: int = 0, test_examples: int = 0, validation_examples: int = 0
+) -> Dataset:
     """Load `DATASETS[name]`, check it, and keep the first `train_examples` and `test_examples`; 0 keeps all.
+
+    With `validation_examples` the test split is not touched: the next so many training images (the last, if
+    `train_examples` is 0) are held out and take its place.
 
     "First" is in a fixed shuffle that does not depend on the experiment's seed, so runs of different seeds
     see the same images and a larger number only adds some. Raises ValueError for an unknown name and
@@ -34,9 +39,25 @@ def load(name: str, data_dir: str = "", train_examples: int = 0, test_examples: 
     if full.train_images.shape[1:] != full.test_images.shape[1:]:
         found = f"{full.train_images.shape[1:]} for train, {full.test_images.shape[1:]} for test"
         raise DatasetError(f"{name}: found images of {found}; right: one shape")
-    train = _take(f"{name} train", full.train_images, full.train_labels, full.num_classes, train_examples)
+    train_split = f"{name} train", full.train_images, full.train_labels, full.num_classes
+    if validation_examples:
+        return _hold_out(*train_split, train_examples, validation_examples)
+    train = _take(*train_split, train_examples)
     test = _take(f"{name} test", full.test_images, full.test_labels, full.num_classes, test_examples)
     return Dataset(*train, *test, full.num_classes)
+
+
+def _hold_out(
+    split: str, images: Any, labels: np.ndarray, num_classes: int, train_examples: int, count: int
+) -> Dataset:
+    """The training images, and in place of the test split the `count` that follow them in the fixed shuffle."""
+    train_examples = train_examples or len(labels) - count
+    if not isinstance(images, np.ndarray) or train_examples < 1:
+        right = "fewer than there are, of a data set that is stored"
+        raise DatasetError(f"{split}: {count} validation images asked for; right: {right}")
+    images, labels = _take(split, images, labels, num_classes, train_examples + count)
+    ends = slice(train_examples), slice(train_examples, None)
+    return Dataset(images[ends[0]], labels[ends[0]], images[ends[1]], labels[ends[1]], num_classes)
 
 
 def _take(split: str, images: Any, labels: np.ndarray, num_classes: int, count: int) -> tuple[Any, np.ndarray]:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from halo_jax import record
 from halo_jax.figures import (
+    accuracy_by_payload,
     accuracy_by_round,
     cost_by_round,
     front,
@@ -36,6 +37,8 @@ STUDY_FIGURES: dict[str, Callable[[Config, Tables], Figure | None]] = {
     "layer_breakdown": layer_breakdown.draw,
     "layer_bits": layer_bits.draw,
     "front": front.draw,
+    "accuracy_by_payload": accuracy_by_payload.draw,
+    "accuracy_by_energy": accuracy_by_payload.draw_energy,
 }
 
 

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from halo_jax.record import ARM_NAMES, Run
+from halo_jax.record import Run
+from halo_jax.types import arm_label
 
 Config = Mapping[str, Any]  # as in config.json
 Tables = Mapping[str, Mapping[str, np.ndarray]]  # of a study: table -> column -> one entry a row
@@ -116,7 +117,7 @@ def selection(config: Config, tables: Tables) -> dict[str, Run]:
 
 def arm_name(arm: str) -> str:
     """What the legend calls an arm."""
-    return ARM_NAMES.get(arm, arm)
+    return arm_label(arm)
 
 
 def selecting(runs: Mapping[str, Run]) -> dict[str, Run]:

@@ -1,0 +1,105 @@
+"""The arms of an experiment: what a name says, and the config that comes of it.
+
+An arm is `NAME` or `NAME:FIELD=VALUE,FIELD=VALUE`. NAME is a precision ("8-8-8": everyone, always), a selector
+("halo_ps") or a compressor ("terngrad", at a static `selector.start`). FIELD is a field of NAME's own section, such as
+`levels` in "qsgd:levels=7", or one of `recipe`, `compressor`, `selector` and `evaluation` in full, such as
+"halo_ps:compressor.name=uniform". What is not named is as in the experiment; a section whose name an arm changes starts
+from that entry's own defaults.
+"""
+
+import ast
+import re
+from typing import Any, NamedTuple
+
+import ml_collections
+
+from halo_jax import config as schema
+from halo_jax.compressors import COMPRESSORS
+from halo_jax.config import FIELDS, Config, ConfigError, show, unknown_field
+from halo_jax.selectors import SELECTORS
+
+SECTIONS = ("recipe", "compressor", "selector", "evaluation")  # in which arms may differ: all share data and clients
+
+
+class _Named(NamedTuple):
+    section: str  # where the arm's short fields belong
+    fields: dict[str, Any]  # what the name alone says
+
+
+def expand_arms(config: Config) -> dict[str, Config]:
+    """The config of every arm, without arms of its own. Raises ConfigError, one line."""
+    expanded = {}
+    for arm in config.arms or (config.selector.name,):
+        try:
+            expanded[arm] = _expand(arm, config) if config.arms else _copy(config)
+            schema.validate(expanded[arm])
+        except ConfigError as error:
+            raise ConfigError(f"arms={show(arm)}: {error}" if config.arms else str(error)) from error
+    return expanded
+
+
+def is_precision(name: str) -> bool:
+    """Whether an arm is named by a precision, such as "8-8-8"."""
+    return name.isascii() and name.replace("-", "").isdecimal()
+
+
+def _copy(config: Config) -> Config:
+    one: Config = ml_collections.ConfigDict(config.to_dict())
+    one.arms, one.seeds = (), ()
+    return one
+
+
+def _expand(arm: str, config: Config) -> Config:
+    name, _, text = arm.partition(":")
+    named, one = _named(name), _copy(config)
+    fields = named.fields | dict(_assignment(part, named.section) for part in _split(text))
+    for section in SECTIONS[:2]:
+        if fields.get(f"{section}.name", one[section].name) != one[section].name:
+            _reset(one, section)
+    for field, value in fields.items():
+        section, _, leaf = field.partition(".")
+        try:
+            one[section][leaf] = value
+        except TypeError:
+            raise ConfigError(f"{field}={show(value)}; allowed: {FIELDS[field].allowed}") from None
+    return one
+
+
+def _named(name: str) -> _Named:
+    if is_precision(name):  # its floor binds nothing, so that static arms share a program
+        return _Named("selector", {"selector.name": "static", "selector.start": name, "selector.floor": "2-2-2"})
+    if name in SELECTORS:
+        return _Named("selector", {"selector.name": name})
+    if name in COMPRESSORS:
+        return _Named("compressor", {"selector.name": "static", "selector.floor": "2-2-2", "compressor.name": name})
+    raise ConfigError(f"known: a precision such as '8-8-8', {', '.join((*SELECTORS, *COMPRESSORS))}")
+
+
+def _split(text: str) -> list[str]:
+    """The assignments in "a=1,b=(2,3)": commas within parentheses separate nothing."""
+    return [part for part in re.split(r",(?![^(]*\))", text) if part]
+
+
+def _assignment(text: str, section: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    field = name if "." in name else f"{section}.{name}"
+    if not equals:
+        raise ConfigError(f"{show(text)} is not of the form FIELD=VALUE")
+    if field not in FIELDS:
+        raise ConfigError(unknown_field(field))
+    if field.partition(".")[0] not in SECTIONS:
+        raise ConfigError(f"{field} is the same for all arms; theirs: fields of {', '.join(SECTIONS)}")
+    if isinstance(FIELDS[field].default, str):
+        return field, value
+    try:
+        found = ast.literal_eval(value)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        raise ConfigError(f"{field}={show(value)}; allowed: {FIELDS[field].allowed}") from None
+    return field, float(found) if type(found) is int and isinstance(FIELDS[field].default, float) else found
+
+
+def _reset(config: Config, section: str) -> None:
+    """Every field of a section but `recipe.phases` at its default: they belong to the entry that is no longer named."""
+    for name, field in FIELDS.items():
+        if name.startswith(f"{section}.") and name != "recipe.phases":
+            config[section][name.partition(".")[2]] = field.default

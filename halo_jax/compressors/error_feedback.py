@@ -1,0 +1,38 @@
+"""Error feedback: what a compressor left out of one round is added to the next.
+
+With the memory e, a client sends m = C(x + e) of its update x, and e <- x + e - D(m), where D is what the server
+rebuilds. Over any number of rounds the sum of what arrived is the sum of the updates minus the last e.
+
+Sources: Seide et al., Interspeech 2014; Stich, Cordonnier, Jaggi, NeurIPS 2018 (arXiv 1809.07599). There x is a step on
+one minibatch, here the update of a whole round.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from halo_jax.compressors.base import Compressor
+
+
+def error_feedback(compressor: Compressor) -> Compressor:
+    """`compressor` of updates with a memory; its own state is kept beside it, as (e, state).
+
+    Bits: those of `compressor`.
+    """
+    if compressor.carries != "update" or compressor.remembers:
+        kind = f"carries={compressor.carries!r}, remembers={compressor.remembers}"
+        raise ValueError(f"error_feedback: {kind}; allowed: carries='update', remembers=False")
+    # Choice: maxima over the cohort are taken of x, before a memory is added; they would not bound x + e.
+    if compressor.stats is not None:
+        raise ValueError("error_feedback: stats=given; allowed: compressors without pooled stats")
+
+    def init(weights):
+        return jax.tree.map(jnp.zeros_like, weights), compressor.init(weights)
+
+    def compress(x, state, context, key):
+        memory, inner = state
+        owed = jax.tree.map(jnp.add, x, memory)
+        made = compressor.compress(owed, inner, context, key)
+        arrived = compressor.decompress(made.message, owed, context)
+        return made._replace(state=(jax.tree.map(jnp.subtract, owed, arrived), made.state))
+
+    return compressor._replace(compress=compress, init=init)

@@ -1,0 +1,121 @@
+"""FL-PQSU: pruning, 8-bit weights both ways, and clients that upload only when their loss has fallen.
+
+Quantisation is affine per tensor: s = (max - min) / 255, a whole zero point z = -min / s, q = round(z + w / s) in
+0..255, decoded s (q - z), so 0 stays 0. A client uploads where its training loss is below that of its last upload; the
+server averages the last uploads of all clients that have ever sent one. Pruning keeps the output filters of a layer
+with the largest l1 norms, and drops the inputs of the next layer that come from the others.
+
+Pruned weights stay 0 in training without biases and weight decay: a filter of zeros gives 0, where the gradient of ReLU
+is 0, and the weights behind it see inputs of 0.
+
+Source: Xu, Fang, Ding, Zou, Xiong, IEEE Access 9, 2021 (doi 10.1109/ACCESS.2021.3063291).
+"""
+
+import itertools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from halo_jax.compressors.base import Broadcast, Compressor, Server, Upload, positive, rebuild, tensors
+from halo_jax.compressors.wire import Codes
+
+
+def fl_pqsu(*, keep: float = 1.0, prune_round: int = 0) -> Compressor:
+    """Keep the share `keep` of filters (0 < keep <= 1; 1: no pruning) from the broadcast of round `prune_round` on.
+
+    Pruning needs tensors that are, in their order, the layers of a chain: kernels `[..., inputs, outputs]`, and behind
+    a flattening `[positions * inputs, outputs]`. All outputs of the last are kept.
+
+    Bits: 8 per weight that is kept + 64 per tensor, each way; nothing but a flag where no upload takes place.
+    """
+    if not 0 < keep <= 1:
+        raise ValueError(f"fl_pqsu: keep={keep}; allowed: 0 < keep <= 1")
+    if prune_round < 0:
+        raise ValueError(f"fl_pqsu: prune_round={prune_round}; allowed: 0 or more")
+
+    def compress(x, state, context, key):
+        del key
+        # Paper: its code takes the loss of the last minibatch. Choice: the mean over the round, which is less noisy.
+        sent = context.loss < state
+        message, nominal = _encode(x, context.plan)
+        return Upload(message, jnp.where(sent, context.loss, state), nominal, sent)
+
+    def start(weights):
+        return (jnp.int32(0), _all_kept(tensors(weights), keep)) if keep < 1 else ()
+
+    def broadcast(weights, state, key):
+        del key
+        kept = ()
+        if keep < 1:
+            round, kept = state
+            strongest = [_strongest(part, keep) for part in tensors(weights)[:-1]] + kept[-1:]
+            kept = [jnp.where(round == prune_round, new, old) for new, old in zip(strongest, kept, strict=True)]
+            state = round + 1, kept
+        message, nominal = _encode(weights, kept)
+        return Broadcast(_decompress(message, weights, ()), message, nominal, state, kept)
+
+    def weigh(examples, thresholds):
+        return examples * jnp.isfinite(thresholds)
+
+    # Paper: its code has a first threshold of 100. Choice: infinity, so that a task with large losses starts as well.
+    init, server = lambda weights: jnp.float32(jnp.inf), Server(init=start, broadcast=broadcast, weigh=weigh)
+    return Compressor(compress, _decompress, init, carries="weights", remembers=True, server=server)
+
+
+def _encode(x: Any, kept: Any) -> tuple[Any, Any]:
+    """The message of the weights that are left, and its bits; `kept` has the filters of each tensor, or is empty."""
+    parts = tensors(x)
+    masks = _masks(parts, kept) if kept else [jnp.ones((), bool) for _ in parts]
+    coded = [_affine(jnp.where(mask, part, 0.0)) for part, mask in zip(parts, masks, strict=True)]
+    codes, zeros, scales = map(list, zip(*coded, strict=True))
+    # Paper: pruned tensors are smaller. Choice: shapes stay, and Huffman's code makes the zeros short.
+    message = Codes(codes, 256, coding="huffman" if kept else "fixed"), Codes(zeros, 256), scales
+    left = sum(part.size // mask.size * jnp.sum(mask) for part, mask in zip(parts, masks, strict=True))
+    return message, 8 * left + 64 * len(parts)
+
+
+def _decompress(message: Any, like: Any, context: Any) -> Any:
+    del context
+    codes, zeros, scales = message
+    parts = zip(codes.values, zeros.values, scales, strict=True)
+    return rebuild([scale * (((code + zero) & 255) - zero) for code, zero, scale in parts], like)
+
+
+def _affine(part: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Codes, zero point and scale of a tensor. Codes are counted from the zero point (mod 256): that of 0 is 0."""
+    # Choice: the range always holds 0, which the paper's zero point, clipped to 0..255, presumes; and the zero point is
+    # rounded to nearest, not cut off, which would put the ends of the range off by up to a whole step.
+    least, most = jnp.min(part, initial=0.0), jnp.max(part, initial=0.0)
+    scale = positive((most - least) / 255)
+    zero = jnp.round(-least / scale)
+    code = jnp.round(jnp.clip(zero + part / scale, 0, 255))
+    return (code - zero).astype(jnp.int32) & 255, zero.astype(jnp.int32), scale
+
+
+def _strongest(part: jax.Array, keep: float) -> jax.Array:
+    """Which output filters stay, bool `[outputs]`: the ceil(keep * outputs) with the largest l1 norms."""
+    norms = jnp.sum(jnp.abs(part.reshape(-1, part.shape[-1])), axis=0)
+    count = math.ceil(keep * len(norms) - 1e-6)  # 0.1 * 30 is above 3 in floats
+    return jnp.zeros(len(norms), bool).at[jnp.argsort(-norms)[:count]].set(True)
+
+
+def _masks(parts: list[jax.Array], kept: Any) -> list[jax.Array]:
+    """Which weights stay, bool `[inputs, outputs]` of each tensor: those between inputs and outputs that stay."""
+    inputs = [jnp.ones(parts[0].shape[-2], bool)]
+    # Behind a flattening, the channels repeat for every position.
+    inputs += [jnp.tile(own, part.shape[-2] // len(own)) for own, part in zip(kept[:-1], parts[1:], strict=True)]
+    return [before[:, None] & own for before, own in zip(inputs, kept, strict=True)]
+
+
+def _all_kept(parts: list[jax.Array], keep: float) -> list[jax.Array]:
+    """All filters of all layers. Raises ValueError for tensors that are no chain of layers."""
+    shapes = [part.shape for part in parts]
+    chained = all(len(shape) > 1 for shape in shapes) and all(
+        own[-2] == before[-1] or (len(own) == 2 < len(before) and own[0] % before[-1] == 0)
+        for before, own in itertools.pairwise(shapes)
+    )
+    if not chained:
+        raise ValueError(f"fl_pqsu: keep={keep}; allowed: 1, since these tensors are no chain of layers: {shapes}")
+    return [jnp.ones(shape[-1], bool) for shape in shapes]

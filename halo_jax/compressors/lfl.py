@@ -1,0 +1,104 @@
+"""LFL: lossy both ways. Clients send quantised updates, the server the quantised change of the global model.
+
+With m = min|x_i|, M = max|x_i| and q levels above m,
+Q(x)_i = sign(x_i) (m + (M - m) SR(q (|x_i| - m) / (M - m)) / q), which is unbiased.
+
+Both ends keep an estimate T of the server's model W. The server sends D = Q(W - T), both set T <- T + D and clients
+train from T. A client sends U = Q(x + e) for its update x and keeps e <- x + e - U; then W <- T + mean U.
+
+Source: Amiri, Gunduz, Kulkarni, Poor, "Federated Learning With Quantized Global Model Updates" (arXiv 2006.10672).
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from halo_jax.compressors.base import (
+    Broadcast,
+    Compressor,
+    Scope,
+    Server,
+    Upload,
+    draws,
+    positive,
+    rebuild,
+    size_of,
+    tensors,
+)
+from halo_jax.compressors.wire import Codes, Coding, radix
+from halo_jax.quantize import stochastic_round
+
+MOST_LEVELS = 255
+
+
+class Client(NamedTuple):
+    """What a client keeps: e, what its messages have left out so far, and the last round that it took part in."""
+
+    error: Any
+    heard: jax.Array
+
+
+def lfl(*, levels: int = 2, down_levels: int = 2, scope: Scope = "flat") -> Compressor:
+    """q = `levels` up and `down_levels` down, 1..255 each; m and M of the whole model, or (`scope="tensor"`) of each.
+
+    A client that took no part in the round before has missed a D and is sent the whole model, as everyone is at first.
+
+    Bits, each way: 64 per (m, M) + d (1 + ceil(log2(q + 1))).
+    """
+    for option, value in {"levels": levels, "down_levels": down_levels}.items():
+        if value not in range(1, MOST_LEVELS + 1):
+            raise ValueError(f"lfl: {option}={value}; allowed: 1 to {MOST_LEVELS}")
+
+    def init(weights):
+        # -2: no round has a number of which this is the one before.
+        return Client(jax.tree.map(jnp.zeros_like, weights), jnp.int32(-2))
+
+    def compress(x, state, context, key):
+        whole = jax.tree.map(jnp.add, x, state.error)
+        message = encode(tensors(whole, scope), levels, key)
+        error = jax.tree.map(jnp.subtract, whole, rebuild(decode(message, levels), x, scope))
+        missed = state.heard != context.round - 1
+        return Upload(message, Client(error, context.round), _nominal(message, levels), whole_down=missed)
+
+    def decompress(message, like, context):
+        del context
+        return rebuild(decode(message, levels), like, scope)
+
+    def broadcast(weights, estimate, key):
+        message = encode(tensors(jax.tree.map(jnp.subtract, weights, estimate), scope), down_levels, key)
+        estimate = jax.tree.map(jnp.add, estimate, rebuild(decode(message, down_levels), weights, scope))
+        return Broadcast(estimate, message, _nominal(message, down_levels), estimate)
+
+    return Compressor(compress, decompress, init, server=Server(init=lambda weights: weights, broadcast=broadcast))
+
+
+def encode(parts: list[jax.Array], levels: int, key: jax.Array) -> tuple[Codes, list[jax.Array]]:
+    """Each element as 2 level + (1 if negative), and (m, M) of each tensor."""
+    sizes = [jnp.abs(part) for part in parts]
+    bounds = [jnp.stack([jnp.min(each), jnp.max(each)]) for each in sizes]
+    codes = []
+    for part, each, (least, most), noise in zip(parts, sizes, bounds, draws(key, parts), strict=True):
+        level = stochastic_round((each - least) / positive(most - least) * levels, noise)
+        codes.append(2 * jnp.minimum(level, levels).astype(jnp.int32) + (part < 0))
+    return Codes(codes, 2 * (levels + 1), coding=_coding(2 * (levels + 1), size_of(parts))), bounds
+
+
+def decode(message: tuple[Codes, list[jax.Array]], levels: int) -> list[jax.Array]:
+    """The tensors of `encode`, each near its own within (M - m) / q."""
+    codes, bounds = message
+    # Paper: the sign is of the whole, m included.
+    return [
+        jnp.where(code % 2 == 1, -1.0, 1.0) * (least + (most - least) * ((code // 2) / levels))
+        for code, (least, most) in zip(codes.values, bounds, strict=True)
+    ]
+
+
+def _coding(alphabet: int, number: int) -> Coding:
+    grouped, bits = radix(alphabet)
+    return "radix" if -(-number // grouped) * bits < number * (alphabet - 1).bit_length() else "fixed"
+
+
+def _nominal(message: tuple[Codes, list[jax.Array]], levels: int) -> int:
+    codes, bounds = message
+    return 64 * len(bounds) + size_of(codes.values) * (1 + levels.bit_length())

@@ -1,0 +1,59 @@
+"""QA-FL, an interpretation: quantisation-aware federated averaging in its plainest form.
+
+Each tensor has the symmetric grid n Delta, |n| <= 2^(b-1) - 1, Delta = max|W| / (2^(b-1) - 1). The network sees its
+weights rounded to it, with gradients straight through, and b-bit weights travel both ways.
+
+# Choice: the system that is compared under this name is not identified for certain. This follows the quantisation-aware
+variants of Gupta et al., Quantization Robust Federated Learning, TMLR 2023 (arXiv 2206.10844), not a published QA-FL.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from halo_jax.compressors.base import Broadcast, Compressor, Server, Upload, draws, positive, rebuild, size_of, tensors
+from halo_jax.compressors.wire import Codes
+from halo_jax.quantize import stochastic_round
+
+
+def qa_fl(*, bits: int = 8) -> Compressor:
+    """Weights of b = `bits` bits, 2 to 16, in training and on both ways.
+
+    Bits: b d + 32 per tensor, each way.
+    """
+    if bits not in range(2, 17):
+        raise ValueError(f"qa_fl: bits={bits}; allowed: 2 to 16")
+    top = 2 ** (bits - 1) - 1
+
+    def on_grid(part: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """A tensor in steps of its Delta, and Delta."""
+        step = jnp.max(jnp.abs(part), initial=0.0) / top
+        return part / positive(step), step
+
+    # Choice: what travels is rounded stochastically, both ways. The average of the uploads replaces the server's
+    # weights, so nearest rounding in either direction would undo every change below half a step, and learning freezes.
+    def encode(x, key):
+        parts = tensors(x)
+        scaled, steps = zip(*map(on_grid, parts), strict=True)
+        rounded = map(stochastic_round, scaled, draws(key, parts))
+        codes = [(jnp.clip(whole, -top, top) + top).astype(jnp.int32) for whole in rounded]
+        return (Codes(codes, 2 * top + 1), list(steps)), bits * size_of(x) + 32 * len(parts)
+
+    def decompress(message, like, context):
+        del context
+        codes, steps = message
+        return rebuild([(code - top) * step for code, step in zip(codes.values, steps, strict=True)], like)
+
+    def compress(x, state, context, key):
+        del context
+        message, nominal = encode(x, key)
+        return Upload(message, state, nominal)
+
+    def broadcast(weights, state, key):
+        message, nominal = encode(weights, key)
+        return Broadcast(decompress(message, weights, ()), message, nominal, state)
+
+    def view(weights):
+        # Nearest, as in inference: the least change to what is computed, and no noise between forward passes.
+        return rebuild([jnp.round(scaled) * step for scaled, step in map(on_grid, tensors(weights))], weights)
+
+    return Compressor(compress, decompress, carries="weights", view=view, server=Server(broadcast=broadcast))

@@ -1,0 +1,53 @@
+"""QSGD, and FedPAQ, which is QSGD on the updates of local training.
+
+Q(x)_i = ||x|| sign(x_i) SR(s |x_i| / ||x||) / s with s levels above zero: unbiased, and with the l2 norm of d elements
+E||Q(x) - x||^2 <= min(d / s^2, sqrt(d) / s) ||x||^2.
+
+Sources: Alistarh et al., NIPS 2017 (arXiv 1610.02132); Reisizadeh et al., FedPAQ, AISTATS 2020 (arXiv 1909.13014).
+"""
+
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+from halo_jax.compressors.base import Compressor, Scope, Upload, draws, positive, rebuild, size_of, tensors
+from halo_jax.compressors.wire import Codes, width
+from halo_jax.quantize import stochastic_round
+
+NORMS = {"l2": jnp.linalg.norm, "max": lambda x: jnp.max(jnp.abs(x), initial=0.0)}
+
+
+def qsgd(*, levels: int = 4, norm: Literal["l2", "max"] = "max", scope: Scope = "tensor") -> Compressor:
+    """s = `levels`; `norm` and one scale for each tensor, or (`scope="flat"`) for the whole update.
+
+    Bits: 32 per scale + d ceil(log2(2 s + 1)).
+    """
+
+    def compress(x, state, context, key):
+        del context
+        message = encode(tensors(x, scope), levels, norm, key, most=levels)
+        scales = len(message[1])
+        return Upload(message, state, 32 * scales + size_of(x) * width(2 * levels + 1))
+
+    def decompress(message, like, context):
+        del context
+        return rebuild(decode(message, levels), like, scope)
+
+    return Compressor(compress, decompress)
+
+
+def encode(parts: list[jax.Array], levels: Any, norm: str, key: jax.Array, most: int) -> tuple[Codes, list[jax.Array]]:
+    """Levels -s..s of each tensor as codes 0..2s, and the norms; s may be traced, up to `most`."""
+    scales = [NORMS[norm](part.reshape(-1)) for part in parts]
+    codes = [
+        (jnp.sign(part) * stochastic_round(jnp.abs(part) / positive(scale) * levels, noise) + levels).astype(jnp.int32)
+        for part, scale, noise in zip(parts, scales, draws(key, parts), strict=True)
+    ]
+    return Codes(codes, 2 * levels + 1, 2 * most + 1), scales
+
+
+def decode(message: tuple[Codes, list[jax.Array]], levels: Any) -> list[jax.Array]:
+    """The tensors of `encode`, each near its own within scale / s."""
+    codes, scales = message
+    return [(code - levels) * (scale / levels) for code, scale in zip(codes.values, scales, strict=True)]

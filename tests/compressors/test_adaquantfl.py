@@ -1,0 +1,113 @@
+"""AdaQuantFL: as many levels as the loss has fallen, in one program, each unbiased."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from halo_jax.compressors import wire
+from halo_jax.compressors.adaquantfl import adaquantfl
+from halo_jax.compressors.base import Context
+from halo_jax.types import Precision
+
+CONTEXT = Context(
+    client=jnp.int32(0),
+    round=jnp.int32(0),
+    precision=Precision(*(jnp.int32(8),) * 3),
+    loss=jnp.float32(1),
+    shared=jax.random.key(1),
+)
+
+
+def update(seed=0):
+    rng = np.random.default_rng(seed)
+    return {"a": jnp.asarray(rng.normal(size=(9, 7)), jnp.float32), "b": jnp.asarray(rng.normal(size=5), jnp.float32)}
+
+
+def levels_after(losses, **options):
+    """s_k of every round, the one before the first loss included."""
+    server = adaquantfl(**options).server
+    state, found = server.init(update()), []
+    for loss in [None, *losses]:
+        if loss is not None:
+            state = server.observe(state, update(), jnp.float32(loss))
+        plan = server.plan(state)
+        assert (plan.dtype, plan.shape) == (jnp.int32, ())
+        found.append(int(plan))
+    return found
+
+
+def test_levels_are_s0_times_the_root_of_the_fall_rounded_up():
+    losses = [2.0, 1.5, 1.0, 0.5, 0.3, 0.02]
+    assert levels_after(losses) == [2, *(int(np.ceil(2 * np.sqrt(2 / loss))) for loss in losses)]
+    assert levels_after([4.0, 1.0, 0.25], levels=5) == [5, 5, 10, 20]
+
+
+def test_levels_never_fall_with_the_loss_and_fall_when_it_rises():
+    found = levels_after(np.geomspace(2.3, 1e-7, 40))
+    assert found == sorted(found)
+    assert found[-1] == 255
+    assert levels_after([1.0, 9.0, 1e9], levels=6) == [6, 6, 2, 1]
+
+
+def test_losses_that_are_not_finite_change_nothing_and_zero_takes_the_most_levels():
+    assert levels_after([np.nan, np.inf, 1.0, np.nan, 0.25, np.inf]) == [2, 2, 2, 2, 2, 4, 4]
+    assert levels_after([1.0, 0.0]) == [2, 2, 255]
+    assert levels_after([0.0, 0.0]) == [2, 2, 2]
+
+
+@pytest.mark.parametrize(("scope", "norms"), [("flat", 1), ("tensor", 2)])
+def test_one_program_serves_all_levels_and_its_messages_travel_bit_for_bit(scope, norms):
+    compressor, traces = adaquantfl(scope=scope), []
+
+    @jax.jit
+    def round_trip(plan):
+        traces.append(None)
+        context = CONTEXT._replace(plan=plan)
+        made = compressor.compress(update(), (), context, jax.random.key(0))
+        return made, compressor.decompress(made.message, update(), context)
+
+    norm = np.sqrt(sum(float(jnp.sum(part**2)) for part in update().values()))
+    for levels, bits in ((1, 2), (2, 3), (3, 3), (4, 4), (255, 9)):
+        made, found = round_trip(jnp.int32(levels))
+        assert int(made.nominal_bits) == 32 * norms + 32 + 68 * bits
+        data = wire.pack(made.message)
+        jax.tree.map(np.testing.assert_array_equal, wire.unpack(data, made.message), made.message)
+        assert wire.packed_bits(wire.size(made.message, made.nominal_bits)) == 8 * len(data)
+        assert max(jnp.abs(found[name] - part).max() for name, part in update().items()) < norm / levels
+    assert len(traces) == 1
+
+
+def test_the_mean_of_many_messages_is_the_update_and_the_error_within_qsgds_bound():
+    compressor, x, draws = adaquantfl(), update()["a"].reshape(-1), 2000
+
+    def one(key, context):
+        return compressor.decompress(compressor.compress(x, (), context, key).message, x, context)
+
+    run, keys = jax.jit(jax.vmap(one, (0, None))), jax.random.split(jax.random.key(0), draws)
+    for levels in (2, 9):
+        found = np.asarray(run(keys, CONTEXT._replace(plan=jnp.int32(levels))), np.float64)
+        error = found.std(0) / draws**0.5
+        assert (np.abs(found.mean(0) - x) < 5 * error + 1e-6).all()
+        relative = ((found - x) ** 2).sum(1).mean() / float(jnp.sum(x**2))
+        assert 0 < relative < min(63 / levels**2, 63**0.5 / levels)
+
+
+def test_the_loss_is_reported():
+    made = adaquantfl().compress(
+        update(), (), CONTEXT._replace(plan=jnp.int32(2), loss=jnp.float32(0.7)), jax.random.key(0)
+    )
+    assert made.message[1] == jnp.float32(0.7)
+
+
+@pytest.mark.parametrize("x", [jnp.zeros(6), jnp.array([-7.5]), jnp.full(4, 0.5)])
+def test_zeros_single_elements_and_constants_on_a_level_come_back(x):
+    context = CONTEXT._replace(plan=jnp.int32(2))
+    made = adaquantfl().compress([x], (), context, jax.random.key(0))
+    np.testing.assert_array_equal(adaquantfl().decompress(made.message, [x], context)[0], x)
+
+
+@pytest.mark.parametrize("levels", [0, 256])
+def test_impossible_levels_are_named(levels):
+    with pytest.raises(ValueError, match=f"^adaquantfl: levels={levels}; allowed: 1 to 255$"):
+        adaquantfl(levels=levels)

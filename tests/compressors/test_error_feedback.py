@@ -1,0 +1,75 @@
+"""Error feedback: any compressor of updates, with a memory that loses nothing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from halo_jax.compressors.base import Compressor, Context, Upload
+from halo_jax.compressors.error_feedback import error_feedback
+from halo_jax.compressors.qsgd import qsgd
+from halo_jax.compressors.terngrad import terngrad
+from halo_jax.types import Precision
+
+CONTEXT = Context(
+    client=jnp.int32(0),
+    round=jnp.int32(0),
+    precision=Precision(*(jnp.int32(8),) * 3),
+    loss=jnp.float32(1),
+    shared=jax.random.key(1),
+)
+WEIGHTS = {"a": jnp.zeros((3, 2)), "b": jnp.zeros(4)}
+
+
+def counting_floor():
+    """Whole numbers, rounded down: biased. Its own state counts the messages."""
+
+    def compress(x, state, context, key):
+        del context, key
+        return Upload(jax.tree.map(jnp.floor, x), state + 1, 7)
+
+    return Compressor(compress, lambda message, like, context: message, init=lambda weights: jnp.int32(10))
+
+
+@pytest.mark.parametrize("inner", [counting_floor, lambda: qsgd(levels=2)])
+def test_what_arrived_and_what_is_owed_are_the_sum_of_the_updates(inner):
+    compressor = error_feedback(inner())
+    state, total, arrived = compressor.init(WEIGHTS), WEIGHTS, WEIGHTS
+
+    @jax.jit
+    def step(x, state, key):
+        made = compressor.compress(x, state, CONTEXT, key)
+        return compressor.decompress(made.message, x, CONTEXT), made.state
+
+    for key in jax.random.split(jax.random.key(0), 20):
+        x = jax.tree.map(lambda leaf, key=key: jax.random.normal(key, leaf.shape), WEIGHTS)
+        found, state = step(x, state, key)
+        total, arrived = jax.tree.map(jnp.add, total, x), jax.tree.map(jnp.add, arrived, found)
+    jax.tree.map(
+        lambda came, owed, sent: np.testing.assert_allclose(came + owed, sent, atol=1e-5), arrived, state[0], total
+    )
+    assert all(np.abs(owed).max() > 0 for owed in jax.tree.leaves(state[0]))
+
+
+def test_small_updates_arrive_when_they_have_added_up():
+    compressor = error_feedback(counting_floor())
+    state, arrived = compressor.init(jnp.zeros(2)), []
+    for _ in range(8):
+        made = compressor.compress(jnp.asarray([0.25, 0.5]), state, CONTEXT, jax.random.key(0))
+        state = made.state
+        arrived.append(made.message)
+    np.testing.assert_array_equal(np.cumsum(arrived, axis=0)[[2, 3, 7]], [[0, 1], [1, 2], [2, 4]])
+
+
+def test_the_inner_state_and_bits_are_passed_on():
+    compressor = error_feedback(counting_floor())
+    made = compressor.compress(WEIGHTS, compressor.init(WEIGHTS), CONTEXT, jax.random.key(0))
+    assert (int(made.state[1]), made.nominal_bits) == (11, 7)
+
+
+def test_compressors_that_a_memory_does_not_fit_are_refused():
+    for wrong in ({"carries": "weights"}, {"remembers": True}):
+        with pytest.raises(ValueError, match=r"error_feedback: carries=.*; allowed: carries='update', remembers=False"):
+            error_feedback(counting_floor()._replace(**wrong))
+    with pytest.raises(ValueError, match="error_feedback: stats=given; allowed: compressors without pooled stats"):
+        error_feedback(terngrad(share_scaler=True))

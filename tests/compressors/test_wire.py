@@ -1,0 +1,107 @@
+"""Messages as bytes: what is packed is read back bit for bit, and weighs what was counted."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from halo_jax.compressors.wire import (
+    Codes,
+    entropy_bits,
+    huffman_lengths,
+    pack,
+    packed_bits,
+    radix,
+    size,
+    unpack,
+    width,
+)
+
+
+def codes_of(levels, coding, number=50, seed=0):
+    values = np.minimum(np.random.default_rng(seed).geometric(0.3, number) - 1, levels - 1)
+    return Codes(
+        [jnp.asarray(values[:7], jnp.int32), jnp.asarray(values[7:].reshape(-1, 1), jnp.int32)], levels, 0, coding
+    )
+
+
+def weight_of(message, **options):
+    return jax.tree.map(np.asarray, size(message, 0, **options))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.sampled_from(["fixed", "plain", "radix", "huffman"]), st.integers(1, 300), st.integers(8, 90))
+def test_any_message_is_read_back_and_weighs_what_was_counted(coding, levels, number):
+    message = {"codes": codes_of(levels, coding, number), "scale": jnp.float32([1.5, -0.0, np.nan])}
+    data = pack(message)
+    assert 8 * len(data) == packed_bits(weight_of(message))
+    found = unpack(data, message)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(message), strict=True):
+        assert one.tobytes() == np.asarray(other).tobytes()
+
+
+def test_the_width_of_a_code_is_the_logarithm_rounded_up():
+    assert [int(width(levels)) for levels in (1, 2, 3, 4, 5, 255, 256, 257)] == [0, 1, 2, 2, 3, 8, 8, 9]
+
+
+def test_groups_of_codes_are_the_known_ones_and_near_the_logarithm():
+    assert radix(3) == (17, 27)  # 3^17 < 2^27: 1.588 bits a code, where five in a byte take 1.6
+    for levels in range(2, 300):
+        codes, bits = radix(levels)
+        assert levels**codes <= 2**bits
+        assert bits / codes < 1.05 * np.log2(levels) + 0.03
+
+
+def test_levels_may_be_traced_and_change_without_another_trace():
+    traces = []
+
+    @jax.jit
+    def weigh(levels):
+        traces.append(None)
+        return size(Codes([jnp.arange(6) % levels], levels, 256), 0)
+
+    assert [packed_bits(jax.tree.map(np.asarray, weigh(levels))) for levels in (2, 4, 200)] == [8, 16, 48]
+    assert len(traces) == 1
+
+
+def test_a_huffman_code_is_within_a_bit_of_the_entropy_and_no_prefix_of_another():
+    counts = np.random.default_rng(0).geometric(0.01, 40) * (np.arange(40) % 3 > 0)
+    lengths = huffman_lengths(counts)
+    kraft = sum(2.0**-length for length in lengths if length)
+    assert kraft == 1.0
+    seen = counts[counts > 0]
+    entropy = np.sum(seen * np.log2(seen.sum() / seen))
+    assert entropy <= np.dot(counts, lengths) < entropy + seen.sum()
+    assert huffman_lengths([0, 9, 0]) == [0, 1, 0]
+    assert huffman_lengths([1, 1, 2, 4]) == [3, 3, 2, 1]
+
+
+def test_the_entropy_is_that_of_the_counts_with_its_table_and_what_no_code_shortens():
+    message = Codes([jnp.array([0, 0, 1, 1, 2, 2, 3, 3])], 4), jnp.float32(1), Codes([jnp.array([5, 7])], 8, 0, "plain")
+    table = 4 * 3  # Elias' gamma code of 3, four times
+    assert entropy_bits(weight_of(message)) == 16 + table + 32 + 6
+    one_sided = Codes([jnp.zeros(8, jnp.int32)], 2)
+    assert entropy_bits(weight_of(one_sided)) == 0 + 7 + 1  # gamma codes of 9 and 1
+
+
+def test_what_is_not_sent_weighs_one_flag_bit_in_a_gated_system_and_nothing_elsewhere():
+    message = codes_of(5, "fixed"), jnp.float32(1)
+    sent, kept = (weight_of(message, sent=flag, gated=True) for flag in (True, False))
+    assert packed_bits(kept) == 8 == 8 * len(pack(message, flag=False))
+    assert (int(kept.nominal_bits), entropy_bits(kept)) == (0, 1)
+    assert packed_bits(sent) == 8 * len(pack(message, flag=True))
+    assert packed_bits(weight_of(message, sent=False)) == 0
+
+
+@pytest.mark.parametrize("coding", ["fixed", "huffman"])
+def test_a_byte_that_changes_on_the_way_changes_the_message(coding):
+    message = codes_of(9, coding)
+    data = bytearray(pack(message))
+    data[-2] ^= 0xFF
+    assert any(
+        (one != np.asarray(other)).any()
+        for one, other in zip(jax.tree.leaves(unpack(bytes(data), message)), jax.tree.leaves(message), strict=True)
+        if one.shape == other.shape
+    )

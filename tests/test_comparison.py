@@ -1,0 +1,62 @@
+"""Runs of several seeds become one row for each arm; every number is checked by hand."""
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from halo_jax import comparison
+from halo_jax.record import Run
+from tests.toy_run import toy_config
+
+
+def run_of(accuracies, up=8_000_000, down=16_000_000, clients=2, uploads=1, recipe="float32", bits=(8, 8)) -> Run:
+    """A run whose clients see 10 images a round at 2 mJ each, and send 1 MB up for 2 MB down."""
+    config = toy_config().to_dict()
+    config["recipe"]["name"], config["local_epochs"] = recipe, 3
+    rounds = len(accuracies)
+    rows = {"payload_up_bits": up, "payload_up_nominal_bits": up // 2, "payload_up_entropy_bits": up // 4}
+    rows |= {"payload_down_bits": down, "uploads": uploads, "examples": 10, "energy_mj": 2.0, "errors_bits": 8}
+    table = {name: np.full(rounds * clients, value) for name, value in (rows | {"activations_bits": 8}).items()}
+    table["weights_bits"] = np.tile(bits, rounds)
+    totals = {"payload_up_bits": np.full(rounds, up * clients), "payload_down_bits": np.full(rounds, down * clients)}
+    return Run(config, {"accuracy": np.array(accuracies), **totals}, table, {})
+
+
+def test_an_arms_row_is_the_mean_over_seeds():
+    runs = {"seed_0/terngrad": run_of([0.2, 0.6, 0.8]), "seed_3/terngrad": run_of([0.1, 0.2, 0.7])}
+    (row,) = comparison.rows(runs, target_percent=60)
+    assert (row.arm, row.seeds, row.quantised_training, row.own_bits) == ("terngrad", 2, "", "")
+    assert row.accuracy_percent == pytest.approx(75)
+    assert row.accuracy_spread_percent == pytest.approx(50**0.5)
+    assert (row.up_megabytes, row.up_nominal_megabytes, row.up_entropy_megabytes, row.down_megabytes) == (
+        1,
+        0.5,
+        0.25,
+        2,
+    )
+    assert row.total_megabytes == 3 * 2 * 3
+    assert row.target_megabytes == 6 * (2 + 3) / 2  # reached in rounds 2 and 3
+    assert row.energy_joule == pytest.approx(3 * 2 * 10 * 3 * 2 / 1000)
+    assert (row.uploads_percent, row.paper_accuracy_percent, row.paper_megabytes) == (100, 82.80, 6.0)
+
+
+def test_low_precision_and_bits_of_their_own_are_said_and_a_target_counts_if_all_seeds_reach_it():
+    runs = {
+        "seed_0/halo_ps:recipe.name=wage": run_of([0.9], recipe="wage", bits=(8, 6)),
+        "seed_0/laq": run_of([0.9], uploads=0),
+        "seed_1/laq": run_of([0.3]),
+    }
+    ours, laq = comparison.rows(runs, target_percent=50)
+    assert (ours.arm, ours.quantised_training, ours.own_bits) == ("HaLo-FL (recipe.name=wage)", "yes", "yes")
+    assert (ours.accuracy_spread_percent, ours.target_megabytes, ours.paper_megabytes) == (None, 6.0, 1.52)
+    assert (laq.target_megabytes, laq.uploads_percent) == (None, 50)
+
+
+def test_the_table_fits_a_terminal_of_80_columns():
+    runs = {f"seed_{seed}/halo_ps:recipe.name=wage,compressor.name=uniform": run_of([0.4, 0.5]) for seed in (0, 1)}
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(comparison.render(comparison.rows(runs, 45), 45))
+    text = console.export_text()
+    assert "50.00" in text
+    assert "± 0.00" in text
+    assert "…" not in text
