@@ -119,6 +119,8 @@ def _check_together(config: Config) -> None:
     recipe, demand, selector = config.recipe, config.demand, config.selector
     if len(set(config.arms)) < len(config.arms):
         raise ConfigError(f"arms={show(config.arms)}; allowed: each arm once")
+    if len(set(config.seeds)) < len(config.seeds):
+        raise ConfigError(f"seeds={show(config.seeds)}; allowed: each seed once")
     if abs(sum(recipe.phases) - 1) > 1e-9:
         raise ConfigError(f"recipe.phases={show(recipe.phases)} add up to {sum(recipe.phases):g}; allowed: a sum of 1")
     if recipe.learning_rates and len(recipe.learning_rates) != len(recipe.phases):

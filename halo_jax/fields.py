@@ -260,6 +260,6 @@ FIELDS: dict[str, Field] = {
         lambda text: text == "" or _is_precision(text),
         "precision at which the server's model is tested (A8)",
     ),
-    "evaluation.target_percent": _float(0, 0, 100, "accuracy up to which payload is counted; 0: none"),
+    "evaluation.target_percent": _float(0.0, 0, 100, "accuracy up to which payload is counted; 0: none"),
     "evaluation.batch_size": _int(100, 1, "test images per step; devices share the steps"),
 }

@@ -62,6 +62,7 @@ def _run(config: Config, workdir: Path, overwrite: bool, console: Console) -> di
 
 def _run_seeds(config: Config, workdir: Path, overwrite: bool, console: Console) -> dict[str, record.Run]:
     """The whole experiment once for each seed, each in a run folder of its own, and what they say together."""
+    distributed.everywhere(lambda: schema.validate(config))
     runs = {}
     with contextlib.ExitStack() as held:
         for seed in config.seeds:
@@ -111,7 +112,7 @@ def _compare(workdir: Path, config: Config, runs: Mapping[str, record.Run], cons
     rows = comparison.rows(runs, config.evaluation.target_percent)
     record.write(workdir / "comparison.csv", record.csv_text([comparison.Row._fields, *rows]))
     tables = {"comparison": record.read_columns(workdir / "comparison.csv")}
-    drawn = figures.save_study(record.read_json(workdir / record.CONFIG), tables, workdir)
+    drawn = figures.save_comparison(record.read_json(workdir / record.CONFIG), tables, workdir)
     console.print(comparison.render(rows, config.evaluation.target_percent))
     for path in (workdir / "comparison.csv", *drawn.values()):
         console.print(str(path), highlight=False, markup=False, soft_wrap=True)

@@ -104,6 +104,8 @@ def _delete(workdir: Path, theirs: Mapping[str, Any]) -> None:
     for name, config in inside.items():
         if (workdir / name / record.CONFIG).exists():
             _delete(workdir / name, config)
+            with contextlib.suppress(OSError):  # somebody else's files lie there, too
+                (workdir / name).rmdir()
     for path in (workdir / name for name in _OWN):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from halo_jax.arms import expand_arms, is_precision
-from halo_jax.assemble import assemble, build, check_names, learning_rates, make_selector
+from halo_jax.assemble import assemble, build, check_names, learning_rates, make_compressor, make_selector
 from halo_jax.config import Config, ConfigError, default
 from halo_jax.datasets import DATASETS, DatasetError
 from halo_jax.models import MODELS
@@ -89,6 +89,29 @@ def test_sizes_that_do_not_fit_the_data_are_refused(values, message):
     with pytest.raises(ConfigError, match=f"^{message}") as caught:
         assemble(tiny_config(**values))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"name": "terngrad", "rate": 2},
+            "compressor.rate=2 is no parameter of terngrad; it takes: clip, scaler, share_",
+        ),
+        ({"levels": 3}, "compressor.levels=3 is no parameter of identity; it takes: none"),
+        ({"name": "uveqfed", "rate": 8}, "compressor.name='uveqfed': uveqfed: rate=8; allowed: 1 to 4 at lattice=2"),
+        ({"name": "uniform", "bits": 1}, "compressor.name='uniform': uniform: bits=1; allowed: 0, or 2 to 8"),
+        ({"error_feedback": True}, "compressor.name='identity': error_feedback: carries='model', .*; allowed: "),
+        ({"name": "qsgd", "levels": 3, "error_feedback": True}, None),
+    ],
+)
+def test_a_compressor_takes_its_own_parameters_and_no_others(values, message):
+    config = tiny_config(**{f"compressor__{name}": value for name, value in values.items()})
+    if message is None:
+        assert make_compressor(config, RECIPES["wage"]()).carries == "update"
+        return
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        make_compressor(config, RECIPES["wage"]())
 
 
 @pytest.mark.parametrize("folder", ["x" * 300, "~nobody-of-this-name/data"])

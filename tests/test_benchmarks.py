@@ -16,7 +16,9 @@ FOLDER = Path(__file__).parents[1] / "experiments" / "benchmarks"
 sys.path.insert(0, str(FOLDER))  # as it is for a script in that folder
 
 suite, timing = importlib.import_module("suite"), importlib.import_module("timing")
-BENCHMARKS = {name: importlib.import_module(name) for name in ("step", "round", "scaling", "bitwidths", "halosim")}
+BENCHMARKS = {
+    name: importlib.import_module(name) for name in ("step", "round", "scaling", "bitwidths", "halosim", "compressors")
+}
 PEERS = ("torch", "fedjax", "flower", "pfl")
 
 STUB = """

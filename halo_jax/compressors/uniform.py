@@ -19,6 +19,9 @@ _MOST_BITS = 8
 def uniform(*, model_bits: int, bits: int = 0, rounding: Literal["stochastic", "nearest"] = "stochastic") -> Compressor:
     """A b-bit upload: `bits`, or each client's weight bits when 0; 32 more bits per float tensor for its scale."""
 
+    if bits and not 2 <= bits <= _MOST_BITS:
+        raise ValueError(f"uniform: bits={bits}; allowed: 0, or 2 to {_MOST_BITS}")
+
     def compress(x, state, context, key):
         width = jnp.asarray(bits or context.precision.weights, jnp.int32)
         top = levels(width) - 1

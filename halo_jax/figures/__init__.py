@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 
 from halo_jax import record
 from halo_jax.figures import (
-    accuracy_by_payload,
     accuracy_by_round,
     cost_by_round,
     front,
@@ -20,6 +19,7 @@ from halo_jax.figures import (
     layer_breakdown,
     precision_tree,
     sensitivity,
+    tradeoff,
 )
 from halo_jax.figures.base import Config, Tables
 from halo_jax.record import Run
@@ -37,8 +37,12 @@ STUDY_FIGURES: dict[str, Callable[[Config, Tables], Figure | None]] = {
     "layer_breakdown": layer_breakdown.draw,
     "layer_bits": layer_bits.draw,
     "front": front.draw,
-    "accuracy_by_payload": accuracy_by_payload.draw,
-    "accuracy_by_energy": accuracy_by_payload.draw_energy,
+}
+
+# Of an experiment over several seeds, from its table `comparison`.
+COMPARISON_FIGURES: dict[str, Callable[[Config, Tables], Figure | None]] = {
+    "accuracy_by_payload": tradeoff.draw_payload,
+    "accuracy_by_energy": tradeoff.draw_energy,
 }
 
 
@@ -50,7 +54,18 @@ def save_all(runs: Mapping[str, Run], folder: str | Path) -> dict[str, Path]:
 
 def save_study(config: Config, tables: Tables, folder: str | Path) -> dict[str, Path]:
     """The same for the tables of a study, of which `config` is the record."""
-    drawn = {name: draw(config, tables) for name, draw in STUDY_FIGURES.items()}
+    return _save_drawn(STUDY_FIGURES, config, tables, folder)
+
+
+def save_comparison(config: Config, tables: Tables, folder: str | Path) -> dict[str, Path]:
+    """The same for the table `comparison` of an experiment over several seeds."""
+    return _save_drawn(COMPARISON_FIGURES, config, tables, folder)
+
+
+def _save_drawn(
+    chosen: Mapping[str, Callable[[Config, Tables], Figure | None]], config: Config, tables: Tables, folder: str | Path
+) -> dict[str, Path]:
+    drawn = {name: draw(config, tables) for name, draw in chosen.items()}
     return {str(figure.get_label()): _save(figure, name, folder) for name, figure in drawn.items() if figure}
 
 

@@ -44,6 +44,25 @@ def test_fewer_are_the_start_of_one_fixed_shuffle(monkeypatch):
     assert list(few.train_labels) != list(range(10))
 
 
+def test_validation_images_follow_the_training_images_in_the_shuffle_and_the_test_split_is_not_touched(monkeypatch):
+    labels = np.arange(30, dtype=np.int32)
+    images = np.broadcast_to(labels[:, None, None, None], (30, 2, 2, 1)).astype(np.uint8)
+    numbered = datasets.Dataset(images, labels, images[:1], labels[:1], 30)
+    longer = _load(monkeypatch, numbered, train_examples=16)
+    held = _load(monkeypatch, numbered, train_examples=10, validation_examples=6)
+    np.testing.assert_array_equal(np.append(held.train_labels, held.test_labels), longer.train_labels)
+    np.testing.assert_array_equal(held.test_images[:, 0, 0, 0], held.test_labels)
+    rest = _load(monkeypatch, numbered, validation_examples=6)
+    assert sorted([*rest.train_labels, *rest.test_labels]) == list(range(30))
+    assert len(rest.test_labels) == 6
+
+
+@pytest.mark.parametrize("sizes", [{"validation_examples": 30}, {"train_examples": 25, "validation_examples": 6}])
+def test_more_validation_images_than_are_left_is_one_line(monkeypatch, sizes):
+    with pytest.raises(datasets.DatasetError, match=r"mine train: 3[01] .*; right: "):
+        _load(monkeypatch, SMALL, **sizes)
+
+
 @pytest.mark.parametrize(("field", "split", "count"), [("train_examples", "train", 31), ("test_examples", "test", 13)])
 def test_more_than_there_are_names_both_numbers(monkeypatch, field, split, count):
     with pytest.raises(datasets.DatasetError, match=f"mine {split}: {count} examples .* the {count - 1} there"):

@@ -1,4 +1,4 @@
-"""What accuracy costs: each arm's accuracy against all that it sent, and against the energy of its training."""
+"""What accuracy costs: each arm's accuracy against all that was sent, and against the energy of training."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ _QUANTISED = {"color": "#d55e00", "marker": "s"}
 _FLOAT = {"color": "#0072b2", "marker": "o"}
 
 
-def draw(config: Config, tables: Tables) -> Figure | None:
+def draw_payload(config: Config, tables: Tables) -> Figure | None:
     """Accuracy against the payload of the whole run; None without the table `comparison`."""
     label = "payload of all clients and rounds, up and down (MB, as packed)"
     return _scatter(config, tables.get("comparison"), "total_megabytes", label, "Accuracy against total payload")
