@@ -160,6 +160,23 @@ def test_float32_learns_and_an_empty_shard_changes_nothing():
     assert float(loss) == 0
 
 
+def test_a_view_of_the_weights_is_what_the_network_computes_with_and_gradients_go_straight_through():
+    """Seen through a coarse grid, weights train as plain ones that lie on that grid, from where they are."""
+    coarse = lambda params: jax.tree.map(lambda w: jnp.round(w * 4) / 4, params)  # noqa: E731
+    recipe, params = float32(momentum=0.0), from_codes(masters())
+    shard, data, dead = shard_of(4), data_of(), none_dead(params)
+
+    def change(params, view):
+        train = make_local_train(TwoDense(recipe.numerics), recipe, 4, 1, view)
+        rate = jnp.float32(0.5)
+        new, _, _ = train(params, bits_of(8, 8, 8), shard, data, dead, learning_rate=rate, key=KEY)
+        return jax.tree.map(jnp.subtract, new, params)
+
+    seen, plain, on_grid = change(params, coarse), change(params, None), change(coarse(params), None)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), seen, on_grid)
+    assert any(np.abs(a - b).max() > 1e-3 for a, b in zip(*map(jax.tree.leaves, (seen, plain)), strict=True))
+
+
 def test_recorded_loss_has_no_order():
     rng = np.random.default_rng(0)
     terms, mask = rng.gamma(1, 1e5, (40, 3)).astype(np.float32), rng.random(40) < 0.8

@@ -22,7 +22,7 @@ from halo_jax.compressors.base import Compressor, Upload, draws, positive, rebui
 from halo_jax.compressors.wire import Codes
 
 MOST_RATE = 8
-T_LAWS = {1: (2.0, 3), 2: (0.5, 4), 3: (0.5, 14), 4: (0.2, 4)}  # epsilon: (sigma^2, nu)
+T_LAWS: dict[float, tuple[float, int]] = {1: (2.0, 3), 2: (0.5, 4), 3: (0.5, 14), 4: (0.2, 4)}  # epsilon: (sigma^2, nu)
 # sin(pi v / 2) / v as a polynomial of v^2, highest power first, to 1e-7: the library's sine costs as much as the rest.
 _SINE = np.array([(-1) ** k * (math.pi / 2) ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(5, -1, -1)], "f4")
 _HEXAGONAL = np.array([[1, 0], [1 / math.sqrt(3), 2 / math.sqrt(3)]])
@@ -49,34 +49,21 @@ def jopeq(*, rate: int = 1, epsilon: float = 4.0, lattice: Literal[1, 2] = 1) ->
     if lattice not in (1, 2):
         raise ValueError(f"jopeq: lattice={lattice}; allowed: 1, 2")
     law = (laplace if lattice == 1 else student)(rate, epsilon)
-    inverse, most = np.linalg.inv(law.basis), 2 ** (rate - 1)
-
-    def encode(part, shared, private):
-        points = _columns(part, lattice)
-        mean = jnp.mean(points, axis=1, keepdims=True)
-        sigma = jnp.sqrt(jnp.sum((points - mean) ** 2) / points.shape[1])
-        h = (points - mean) / positive(3 * sigma)
-        # Choice: h is clipped; without a bound on h its noise promises nothing.
-        h = h / jnp.maximum(1, jnp.linalg.norm(h, axis=0))
-        places = _times(inverse, h + _times(law.spread, _noise(private, law.freedom))) + (shared - 0.5)
-        return (jnp.clip(jnp.round(places), -most, most) + most).astype(jnp.int32), (mean[:, 0], sigma)
-
-    def decode(code, shared, scale, like):
-        mean, sigma = scale
-        points = mean[:, None] + 3 * sigma * _times(law.basis, code - most - (shared - 0.5))
-        return points.reshape(-1)[: like.size]
+    most = 2 ** (rate - 1)
 
     def compress(x, state, context, key):
         parts = tensors(x)
         shapes = [_columns(part, lattice) for part in parts]
-        codes, scales = zip(*map(encode, parts, draws(context.shared, shapes), draws(key, shapes)), strict=True)
+        noise = zip(draws(context.shared, shapes), draws(key, shapes), strict=True)
+        sent = [_encode(part, law, most, *pair) for part, pair in zip(parts, noise, strict=True)]
+        codes, scales = zip(*sent, strict=True)
         bits = math.ceil(size_of(x) * math.log2(2 * most + 1)) + 32 * (lattice + 1) * len(parts)
         return Upload((Codes([*codes], 2 * most + 1, coding="radix"), [*scales]), state, bits)
 
     def decompress(message, like, context):
         codes, scales = message
-        dither = draws(context.shared, codes.values)
-        return rebuild([*map(decode, codes.values, dither, scales, tensors(like))], like)
+        sent = zip(codes.values, draws(context.shared, codes.values), scales, tensors(like), strict=True)
+        return rebuild([_decode(code - most, law, dither, scale, part) for code, dither, scale, part in sent], like)
 
     return Compressor(compress, decompress)
 
@@ -106,6 +93,24 @@ def student(rate: int, epsilon: float) -> Law:
     basis = _step(rate, variance) * _HEXAGONAL
     covariance = variance * np.eye(2) - basis @ basis.T / 12
     return Law(basis, np.linalg.cholesky(covariance * (freedom - 2) / freedom), freedom)
+
+
+def _encode(part: jax.Array, law: Law, most: int, shared: jax.Array, private: jax.Array):
+    points = _columns(part, len(law.basis))
+    mean = jnp.mean(points, axis=1, keepdims=True)
+    sigma = jnp.sqrt(jnp.sum((points - mean) ** 2) / points.shape[1])
+    h = (points - mean) / positive(3 * sigma)
+    # Choice: h is clipped; without a bound on h its noise promises nothing.
+    h = h / jnp.maximum(1, jnp.linalg.norm(h, axis=0))
+    noisy = h + _times(law.spread, _noise(private, law.freedom))
+    places = jnp.round(_times(np.linalg.inv(law.basis), noisy) + (shared - 0.5))
+    return (jnp.clip(places, -most, most) + most).astype(jnp.int32), (mean[:, 0], sigma)
+
+
+def _decode(places: jax.Array, law: Law, shared: jax.Array, scale: tuple[jax.Array, jax.Array], like: jax.Array):
+    mean, sigma = scale
+    points = mean[:, None] + 3 * sigma * _times(law.basis, places - (shared - 0.5))
+    return points.reshape(-1)[: like.size]
 
 
 def _step(rate: int, variance: float) -> float:

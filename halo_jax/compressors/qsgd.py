@@ -40,10 +40,11 @@ def qsgd(*, levels: int = 4, norm: Literal["l2", "max"] = "max", scope: Scope = 
 def encode(parts: list[jax.Array], levels: Any, norm: str, key: jax.Array, most: int) -> tuple[Codes, list[jax.Array]]:
     """Levels -s..s of each tensor as codes 0..2s, and the norms; s may be traced, up to `most`."""
     scales = [NORMS[norm](part.reshape(-1)) for part in parts]
-    codes = [
-        (jnp.sign(part) * stochastic_round(jnp.abs(part) / positive(scale) * levels, noise) + levels).astype(jnp.int32)
-        for part, scale, noise in zip(parts, scales, draws(key, parts), strict=True)
-    ]
+    codes = []
+    for part, scale, noise in zip(parts, scales, draws(key, parts), strict=True):
+        level = stochastic_round(jnp.abs(part) / positive(scale) * levels, noise)
+        level = jnp.minimum(level, levels)  # a norm that is rounded down must not make a code of its own
+        codes.append((jnp.sign(part) * level + levels).astype(jnp.int32))
     return Codes(codes, 2 * levels + 1, 2 * most + 1), scales
 
 

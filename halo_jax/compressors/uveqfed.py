@@ -91,7 +91,7 @@ def _nearest(points: jax.Array, most: int) -> tuple[jax.Array, ...]:
     return across.astype(jnp.int32), row.astype(jnp.int32)
 
 
-def _dither(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
+def _dither(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """Points `[L, M]` uniform on the Voronoi cell: uniform on the lattice's parallelogram, then folded."""
     corner = _points(tuple(jax.random.uniform(key, shape)))
     return corner - _points(_nearest(corner, 2))

@@ -16,8 +16,11 @@ CONTEXT = Context(jnp.int32(0), jnp.int32(0), Precision(*(jnp.int32(8),) * 3), j
 
 
 def round_trip(compressor, x, key=0):
-    made = compressor.compress(x, (), CONTEXT, jax.random.key(key))
-    return made, compressor.decompress(made.message, x, CONTEXT)
+    def both(x, key):
+        made = compressor.compress(x, (), CONTEXT, key)
+        return made, compressor.decompress(made.message, x, CONTEXT)
+
+    return jax.jit(both)(x, jax.random.key(key))
 
 
 def signs(count):
