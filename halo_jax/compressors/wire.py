@@ -18,7 +18,6 @@ from jax import lax
 
 Coding = Literal["fixed", "plain", "radix", "huffman"]
 _LENGTH_BITS = 6  # of one code length in Huffman's table; a code of 64 bits would need 10^13 symbols
-_FEW = 16  # alphabets that are counted by comparing
 
 
 @flax.struct.dataclass
@@ -156,14 +155,9 @@ def _parts(message: Any) -> Iterator[Any]:
 
 
 def _histogram(part: Codes) -> jax.Array:
-    leaves = [leaf.reshape(-1) for leaf in jax.tree.leaves(part.values)]
-    if part.alphabet <= _FEW:
-        return jnp.stack(
-            [sum(jnp.sum(leaf == code, dtype=jnp.int32) for leaf in leaves) for code in range(part.alphabet)]
-        )
     counts = jnp.zeros(part.alphabet, jnp.int32)
-    for leaf in leaves:
-        counts = counts.at[leaf].add(1)
+    for leaf in jax.tree.leaves(part.values):
+        counts = counts.at[leaf.reshape(-1)].add(1)
     return counts
 
 
