@@ -31,7 +31,7 @@ LAYERS = {
     0: {"types", "config", "fields", "cache", "whole", "stopping", "digest"},
     1: {"quantize", "contraction", "native", "canonical", "batched", "grid_sums", "noise", "health", "fingerprint"}
     | {"tracing", "tracing.layer_shapes", "tracing.dataflow", "tracing.products", "tracing.parts"}
-    | {"compressors.wire"}
+    | {"compressors.wire", "compressors.huffman"}
     | {f"{folder}.base" for folder in TABLES if folder not in ("figures", "studies")},
     2: {"layers"},  # and the files in the folders, which have a rule of their own
     3: {
@@ -59,6 +59,7 @@ ALSO = {
     "hardware.crossbars": {"hardware.bill", "hardware.sizes"},
     "hardware.halosim": {"hardware.bill", "hardware.crossbars", "hardware.device_file"},
     "hardware.bit_serial": {"hardware.bill", "hardware.sizes", "hardware.device_file"},
+    "compressors.wire": {"compressors.huffman"},
     "compressors.base": {"compressors.wire"},  # a message is made of its codes
     **{f"compressors.{name}": {"compressors.wire"} for name in RIVALS},
     **{f"compressors.{name}": {"compressors.wire", "compressors.qsgd"} for name in ("fedhq", "adaquantfl")},

@@ -5,9 +5,8 @@ inside jit, in whole numbers; `packed_bits` and `entropy_bits` finish the count 
 exactly `packed_bits` of them, and `unpack` reads them back.
 """
 
-import heapq
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import flax.struct
@@ -15,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+
+from halo_jax.compressors.huffman import canonical, huffman_lengths
 
 Coding = Literal["fixed", "plain", "radix", "huffman"]
 _LENGTH_BITS = 6  # of one code length in Huffman's table; a code of 64 bits would need 10^13 symbols
@@ -173,7 +174,7 @@ def _bits_of(part: Any) -> np.ndarray:
         padded = np.pad(flat, (0, -len(flat) % grouped)).reshape(-1, grouped)
         return _binary(padded @ part.alphabet ** np.arange(grouped, dtype=np.int64), bits)
     lengths = huffman_lengths(np.bincount(flat, minlength=part.alphabet))
-    codes = _canonical(lengths)
+    codes = canonical(lengths)
     texts = {code: np.array([*bits], np.uint8) for code, bits in codes.items()}
     table = _binary(np.array(lengths, np.int64), _LENGTH_BITS)
     return np.concatenate([table, *(texts[code] for code in flat.tolist())])
@@ -200,7 +201,7 @@ def _read_codes(bits: np.ndarray, part: Codes, number: int) -> tuple[np.ndarray,
         digits = _number(bits[:taken], each)[:, None] // part.alphabet ** np.arange(grouped, dtype=np.int64)
         return (digits % part.alphabet).reshape(-1)[:number], taken
     at = part.alphabet * _LENGTH_BITS
-    names = {text: code for code, text in _canonical(_number(bits[:at], _LENGTH_BITS).tolist()).items()}
+    names = {text: code for code, text in canonical(_number(bits[:at], _LENGTH_BITS).tolist()).items()}
     found, text = [], ""
     for bit in bits[at:].tolist():
         if len(found) == number:
@@ -212,36 +213,9 @@ def _read_codes(bits: np.ndarray, part: Codes, number: int) -> tuple[np.ndarray,
     return np.array(found, np.int64), at
 
 
-def huffman_lengths(counts: Sequence[int] | np.ndarray) -> list[int]:
-    """The code length of each symbol in Huffman's code, 0 for one that never occurs, 1 for one that is alone."""
-    lengths = [0] * len(counts)
-    heap: list[tuple[int, int, tuple[int, ...]]] = [
-        (int(count), symbol, (symbol,)) for symbol, count in enumerate(counts) if count > 0
-    ]
-    if len(heap) == 1:
-        lengths[heap[0][1]] = 1
-    heapq.heapify(heap)
-    while len(heap) > 1:
-        (few, tie, left), (more, _, right) = heapq.heappop(heap), heapq.heappop(heap)
-        for symbol in left + right:
-            lengths[symbol] += 1
-        heapq.heappush(heap, (few + more, tie, left + right))
-    return lengths
-
-
 def _huffman_bits(counts: np.ndarray) -> int:
     if not counts.any():
         return 0
     return len(counts) * _LENGTH_BITS + sum(
         n * k for n, k in zip(counts.tolist(), huffman_lengths(counts), strict=True)
     )
-
-
-def _canonical(lengths: Sequence[int]) -> dict[int, str]:
-    """The canonical code of those lengths: symbol -> its bits as text."""
-    codes, code, before = {}, 0, 0
-    for length, symbol in sorted((length, symbol) for symbol, length in enumerate(lengths) if length):
-        code <<= length - before
-        codes[symbol] = f"{code:0{length}b}"
-        code, before = code + 1, length
-    return codes

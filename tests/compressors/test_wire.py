@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from halo_jax.compressors.huffman import huffman_lengths
 from halo_jax.compressors.wire import (
     Codes,
     entropy_bits,
-    huffman_lengths,
     pack,
     packed_bits,
     radix,
