@@ -12,9 +12,10 @@ errors. One round, in the order of the modules (`federation.run_round`, Algorith
     evaluation            accuracy of the server's model
     record, report        rounds.csv, clients.csv, summary.json, table, figures, report.html
 
-`clients` lifts what is written for one client over all of them. `arms` and `assemble` turn a config's names into stages,
-`run` runs them, for several seeds if need be, and `comparison` puts these side by side. Without training, `tracing` finds
-the layers of any model, `hardware` prices them, and `study` runs one of `studies`: questions to the chip alone.
+`clients` lifts what is written for one client over all of them. `arms` and `assemble` turn a config's names into
+stages, `run` runs them, for several seeds if need be, and `comparison` puts these side by side. Without training,
+`tracing` finds the layers of any model, `hardware` prices them, and `study` runs one of `studies`: questions to the
+chip alone.
 """
 
 from halo_jax.quantize import Numerics, quantize_activation, quantize_error, quantize_weight
