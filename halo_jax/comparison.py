@@ -126,15 +126,17 @@ _COLUMNS: dict[str, Callable[[Row], str]] = {
 }
 
 
+CAPTION = (
+    "QT: clients train in low precision. HQ: clients have bits of their own. Up and down: packed, per client and "
+    "round. Total: all clients, rounds and ways, to the end and to the target accuracy; 1 MB = 10^6 bytes. Energy: all "
+    "training samples, by the cost model; float32 training at its bits in the records. Paper: Table IV quotes "
+    "other networks, client counts and meanings of a round."
+)
+
+
 def render(table: Sequence[Row], target_percent: float = 0) -> Table:
     """The rows for a terminal of 80 columns."""
-    target = f"the target is {target_percent:g} %; " if target_percent else ""
-    caption = (
-        "QT: clients train in low precision. HQ: clients have bits of their own. Up and down: packed, per client and "
-        f"round. Total: all clients, rounds and ways; {target}1 MB = 10^6 bytes. Energy: all training samples, by the "
-        "cost model; float32 training is priced at its bits in the records. Paper: Table IV quotes other networks, "
-        "client counts and meanings of a round."
-    )
+    caption = CAPTION + (f" The target is {target_percent:g} %." if target_percent else "")
     drawn = Table(caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True)
     for head in _COLUMNS:
         text: Any = {"overflow": "fold"} if head == "Arm" else {"justify": "right", "no_wrap": True}

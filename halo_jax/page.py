@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from halo_jax.comparison import CAPTION, Row
 from halo_jax.record import Run
 from halo_jax.report import HEADS, LEGEND, Cell, TableRow, cells, table
 
@@ -41,8 +42,34 @@ def html(title: str, runs: Mapping[str, Run], figures: Mapping[str, bytes], note
         _html_facts({arm: _flat(run.summary) for arm, run in runs.items()}),
         f"<details><summary>Configuration</summary>{_html_facts(configs)}</details>",
     ]
+    return _page(title, body)
+
+
+def comparison_html(title: str, rows: Sequence[Row], config: Mapping[str, Any], figures: Mapping[str, bytes]) -> str:
+    """The page of an experiment over several seeds: the whole comparison, its figures, and the configuration."""
+    plain = [[_number(value) for value in row] for row in rows]
+    head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in Row._fields)
+    lines = "".join(f"<tr><th>{row[0]}</th>{''.join(f'<td>{cell}</td>' for cell in row[1:])}</tr>" for row in plain)
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f"<p>{escape(_what_was_run({title: _flat(config)}))}</p>",
+        f'<div class="wide"><table class="numbers"><tr>{head}</tr>{lines}</table></div>',
+        f'<p class="small">{escape(CAPTION)}</p>',
+        *(_html_figure(caption, png) for caption, png in figures.items()),
+        f"<details><summary>Configuration</summary>{_html_facts({title: _flat(config)})}</details>",
+    ]
+    return _page(title, body)
+
+
+def _page(title: str, body: Sequence[str]) -> str:
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
     return "\n".join(["<!doctype html>", f'<html lang="en"><head>{head}</head><body>', *body, "</body></html>\n"])
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "-" if value is None else escape(str(value))
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -113,9 +113,11 @@ def _compare(workdir: Path, config: Config, runs: Mapping[str, record.Run], cons
     record.write(workdir / "comparison.csv", record.csv_text([comparison.Row._fields, *rows]))
     tables = {"comparison": record.read_columns(workdir / "comparison.csv")}
     drawn = figures.save_comparison(record.read_json(workdir / record.CONFIG), tables, workdir)
+    pictures = {caption: path.read_bytes() for caption, path in drawn.items()}
+    record.write(workdir / "report.html", page.comparison_html(config.name, rows, config.to_dict(), pictures))
     console.print(comparison.render(rows, config.evaluation.target_percent))
-    for path in (workdir / "comparison.csv", *drawn.values()):
-        console.print(str(path), highlight=False, markup=False, soft_wrap=True)
+    where = f"run folder {workdir}; open {workdir / 'report.html'}"
+    console.print(where, highlight=False, markup=False, soft_wrap=True)
 
 
 def _json(config: Config) -> str:

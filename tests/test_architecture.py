@@ -89,7 +89,7 @@ ALSO = {
     "evaluation": {"clients", "training"},  # devices share batches as clients; one normalisation, one sum of losses
     "progress": {"record"},  # it shows a row of rounds.csv
     "assemble": {"federation"},  # it fills in the federation's stages
-    "page": {"report"},  # the page holds the report's table
+    "page": {"report", "comparison"},  # the page holds their tables
     "results": {"assemble", ""},  # turns what the stages return into rows; "" is the package's own version
     "run": {"arm", "arms", "results", "run_folder", ""},
     "arm": {"results"},

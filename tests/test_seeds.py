@@ -25,7 +25,10 @@ def both(tmp_path_factory):
 
 def test_each_seed_has_the_folder_of_a_run_and_the_comparison_has_every_arm(both):
     folder, text, _ = both
-    assert {path.name for path in folder.iterdir()} == {"seed_3", "seed_0", "comparison.csv", "config.json", "figures"}
+    assert {path.name for path in folder.iterdir()} == {
+        *("seed_3", "seed_0"),
+        *("comparison.csv", "config.json", "figures", "report.html"),
+    }
     for seed in ("seed_3", "seed_0"):
         assert (folder / seed / "report.html").exists()
         for arm in ARMS:
@@ -39,6 +42,9 @@ def test_each_seed_has_the_folder_of_a_run_and_the_comparison_has_every_arm(both
         "accuracy_by_energy.png",
     }
     assert "terngrad" in text.rpartition("QT")[0]
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 2
+    assert all(f"<th>{arm}</th>" in page for arm in rows["arm"])
 
 
 def test_payloads_in_the_records_are_those_of_the_formulas(both):
