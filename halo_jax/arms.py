@@ -52,7 +52,10 @@ def _copy(config: Config) -> Config:
 def _expand(arm: str, config: Config) -> Config:
     name, _, text = arm.partition(":")
     named, one = _named(name), _copy(config)
-    fields = named.fields | dict(_assignment(part, named.section) for part in _split(text))
+    given = dict(_assignment(part, named.section) for part in _split(text))
+    for field in given.keys() & named.fields.keys():
+        raise ConfigError(f"{field}={show(given[field])}, but {name} says {show(named.fields[field])}")
+    fields = named.fields | given
     for section in SECTIONS[:2]:
         if fields.get(f"{section}.name", one[section].name) != one[section].name:
             _reset(one, section)

@@ -1,8 +1,7 @@
 """From the names in a config to the stages of a run: tables are asked here, and sizes are held against the data."""
 
-import inspect
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,17 +11,14 @@ from flax import linen as nn
 
 from halo_jax import datasets, federation
 from halo_jax.clients import place, resolve_executor
-from halo_jax.compressors import COMPRESSORS, Compressor
-from halo_jax.compressors.error_feedback import error_feedback
-from halo_jax.config import FIELDS, Config, ConfigError, cohort_size, show
+from halo_jax.config import Config, ConfigError, cohort_size, show
 from halo_jax.contraction import check_kernels
+from halo_jax.entries import build, check_names, make_compressor, make_selector
 from halo_jax.evaluation import make_evaluate
 from halo_jax.hardware import PLATFORMS
 from halo_jax.models import MODELS, layer_shapes
-from halo_jax.partition import PARTITIONS, partition
+from halo_jax.partition import partition
 from halo_jax.recipes import RECIPES, Recipe
-from halo_jax.selectors import SELECTORS
-from halo_jax.selectors.halo_ps import reduction_rounds
 from halo_jax.training import Images, Shard, make_local_train
 from halo_jax.types import Constraint, Cost, Demand, Precision, Stream, stream
 
@@ -42,33 +38,6 @@ class Parts(NamedTuple):
     learning_rates: np.ndarray  # float32 [R], one a round
     executor: str
     executor_reason: str
-
-
-def check_names(config: Config) -> None:
-    """Raise ConfigError, one line, for a name that its table does not know."""
-    named = [
-        ("dataset", config.dataset, datasets.DATASETS),
-        ("model", config.model, MODELS),
-        ("recipe.name", config.recipe.name, RECIPES),
-        ("selector.name", config.selector.name, SELECTORS),
-        ("hardware.name", config.hardware.name, PLATFORMS),
-        ("compressor.name", config.compressor.name, COMPRESSORS),
-        ("partition.name", config.partition.name, PARTITIONS),
-    ]
-    require_known(named)
-
-
-def require_known(named: Iterable[tuple[str, str, Collection[str]]]) -> None:
-    """Raise ConfigError, one line, for the first (field, name, table) whose table does not know the name."""
-    for field, name, table in named:
-        if name not in table:
-            raise ConfigError(f"{field}={show(name)}; known: {', '.join(table)}")
-
-
-def build(entry: Callable[..., Any], fields: Mapping[str, Any], **more: Any) -> Any:
-    """Call a table's entry with those of `fields` and `more` that it has parameters for."""
-    known = inspect.signature(entry).parameters
-    return entry(**{name: value for name, value in {**fields, **more}.items() if name in known})
 
 
 def assemble(config: Config) -> Parts:
@@ -108,7 +77,7 @@ def assemble_all(configs: Sequence[Config]) -> list[Parts]:
         if known not in alike:
             alike[known] = _training(one, image_shape, dataset.num_classes, len(dataset.test_labels), executor)
         recipe, module, evaluate, model = alike[known]
-        stages = _stages(one, recipe, module, image_shape, dataset.num_classes, batch_size)
+        stages = _stages(one, recipe, module, model, image_shape, dataset.num_classes, batch_size)
         rates = learning_rates(one, recipe)
         parts.append(Parts(recipe, module, stages, data, test, evaluate, model, rates, executor, reason))
     return parts
@@ -143,34 +112,6 @@ def learning_rates(config: Config, recipe: Recipe) -> np.ndarray:
     ends = np.round(np.cumsum(phases) * config.rounds).astype(int)
     phase = np.searchsorted(ends, np.arange(config.rounds), side="right")
     return np.asarray(rates, np.float32)[np.minimum(phase, len(rates) - 1)]
-
-
-def make_selector(config: Config):
-    """The selector that the config names, with its own fields of `selector.*`."""
-    chosen = config.selector
-    rounds = reduction_rounds(config.rounds, chosen.reduce_every, chosen.reduce_rounds)
-    bits = {"start": Precision.parse(chosen.start), "floor": Precision.parse(chosen.floor)}
-    fields = {**chosen, **bits, "reduce_rounds": rounds}
-    return build(SELECTORS[chosen.name], fields)
-
-
-def make_compressor(config: Config, recipe: Recipe) -> Compressor:
-    """The compressor that the config names, with those of its parameters that differ from the fields' defaults.
-
-    Raises:
-      ConfigError: a parameter that this compressor does not take, or a value that it refuses.
-    """
-    name, wanted = config.compressor.name, {**config.compressor}
-    given = {key: value for key, value in wanted.items() if value != FIELDS[f"compressor.{key}"].default}
-    taken = set(inspect.signature(COMPRESSORS[name]).parameters) & wanted.keys()
-    for key in given.keys() - taken - {"name", "error_feedback"}:
-        takes = ", ".join(sorted(taken)) or "none"
-        raise ConfigError(f"compressor.{key}={show(given[key])} is no parameter of {name}; it takes: {takes}")
-    try:
-        made = build(COMPRESSORS[name], given, model_bits=recipe.model_bits)
-        return error_feedback(made) if config.compressor.error_feedback else made
-    except ValueError as error:
-        raise ConfigError(f"compressor.name={name!r}: {error}") from error
 
 
 def _check_payload(config: Config, model: Any, bits: int) -> None:
@@ -239,7 +180,13 @@ def make_demands(config: Config) -> Demand:
 
 
 def _stages(
-    config: Config, recipe: Recipe, module: nn.Module, image_shape: tuple[int, ...], num_classes: int, batch_size: int
+    config: Config,
+    recipe: Recipe,
+    module: nn.Module,
+    model: Any,
+    image_shape: tuple[int, ...],
+    num_classes: int,
+    batch_size: int,
 ) -> federation.Stages:
     try:
         layers = layer_shapes(MODELS[config.model](num_classes, width=config.hardware.width), image_shape)
@@ -248,6 +195,10 @@ def _stages(
     except ValueError as error:
         raise ConfigError(str(error)) from error
     compressor = make_compressor(config, recipe)
+    try:
+        jax.eval_shape(lambda model: compressor.server.init(recipe.decode(model)), model)
+    except ValueError as error:  # a network that this compressor cannot serve
+        raise ConfigError(f"compressor.name={config.compressor.name!r}: {error}") from error
     return federation.Stages(
         local_train=make_local_train(module, recipe, batch_size, config.local_epochs, compressor.view),
         selector=make_selector(config),

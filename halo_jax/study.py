@@ -13,8 +13,8 @@ from rich.text import Text
 
 from halo_jax import config as schema
 from halo_jax import figures, record
-from halo_jax.assemble import require_known
 from halo_jax.config import Config, ConfigError
+from halo_jax.entries import require_known
 from halo_jax.hardware import PLATFORMS
 from halo_jax.hardware.device_file import text_of
 from halo_jax.models import MODELS

@@ -47,7 +47,7 @@ LAYERS = {
         "record",
         "progress",
     },
-    4: {"federation", "exchange", "assemble"},
+    4: {"federation", "exchange", "entries", "assemble"},
     5: {"report", "page", "comparison"},  # and figures
     6: {"run", "arm", "arms", "results", "run_folder", "study"},  # and studies, which ask tables and stages
 }
@@ -88,7 +88,7 @@ ALSO = {
     "quantize": {"native"},  # random draws
     "evaluation": {"clients", "training"},  # devices share batches as clients; one normalisation, one sum of losses
     "progress": {"record"},  # it shows a row of rounds.csv
-    "assemble": {"federation"},  # it fills in the federation's stages
+    "assemble": {"federation", "entries"},  # it fills in the federation's stages
     "page": {"report", "comparison"},  # the page holds their tables
     "results": {"assemble", ""},  # turns what the stages return into rows; "" is the package's own version
     "run": {"arm", "arms", "results", "run_folder", ""},

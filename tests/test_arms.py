@@ -48,6 +48,7 @@ def test_an_arm_that_changes_a_name_starts_from_that_entrys_own_defaults():
         ("qsgd:levels=1.5", "compressor.levels=1.5; allowed: a whole number from 0 to 255"),
         ("qsgd:levels=999", "compressor.levels=999; allowed: a whole number from 0 to 255"),
         ("qsgd:partition.alpha=1.0", "partition.alpha is the same for all arms; theirs: fields of recipe, .*"),
+        ("qsgd:compressor.name=lfl", "compressor.name='lfl', but qsgd says 'qsgd'"),
         ("9-8-8", "selector.start='9-8-8'; allowed: .*"),
     ],
 )

@@ -3,12 +3,16 @@
 import jax
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from halo_jax.arms import expand_arms, is_precision
-from halo_jax.assemble import assemble, build, check_names, learning_rates, make_compressor, make_selector
+from halo_jax.assemble import assemble, learning_rates
 from halo_jax.config import Config, ConfigError, default
 from halo_jax.datasets import DATASETS, DatasetError
+from halo_jax.entries import build, check_names, make_compressor, make_selector
+from halo_jax.layers import QuantDense
 from halo_jax.models import MODELS
+from halo_jax.quantize import DEFAULT, Numerics
 from halo_jax.recipes import RECIPES
 from halo_jax.selectors import SELECTORS
 from halo_jax.types import Constraint, Precision
@@ -112,6 +116,29 @@ def test_a_compressor_takes_its_own_parameters_and_no_others(values, message):
         return
     with pytest.raises(ConfigError, match=f"^{message}"):
         make_compressor(config, RECIPES["wage"]())
+
+
+class Fork(nn.Module):
+    """Two layers beside each other; attributes as in `models.base.MakeModel`."""
+
+    num_classes: int
+    width: float = 1.0
+    numerics: Numerics | None = DEFAULT
+
+    @nn.compact
+    def __call__(self, images, precision=None):
+        flat = images.reshape(images.shape[0], -1)
+        left = QuantDense(4, numerics=self.numerics)(flat, precision).sum(1, keepdims=True)
+        return left + QuantDense(self.num_classes, head=True, numerics=self.numerics)(flat, precision)
+
+
+def test_a_network_that_a_compressor_cannot_prune_is_refused_before_anything_is_written(monkeypatch):
+    monkeypatch.setitem(MODELS, "fork", Fork)
+    values = {"model": "fork", "recipe__name": "float32", "compressor__name": "fl_pqsu"}
+    assemble(tiny_config(**values))
+    message = r"compressor.name='fl_pqsu': fl_pqsu: keep=0.5; allowed: 1, since these tensors are no chain of layers: "
+    with pytest.raises(ConfigError, match=message):
+        assemble(tiny_config(**values, compressor__keep=0.5))
 
 
 @pytest.mark.parametrize("folder", ["x" * 300, "~nobody-of-this-name/data"])

@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 
 import launch
 from halo_jax.arms import expand_arms
-from halo_jax.assemble import build, check_names, learning_rates, make_selector
+from halo_jax.assemble import learning_rates
 from halo_jax.compressors import COMPRESSORS
 from halo_jax.config import FIELDS, Config, ConfigError, Field, default, validate
 from halo_jax.datasets import DATASETS
+from halo_jax.entries import build, check_names, make_selector
 from halo_jax.hardware import PLATFORMS
 from halo_jax.models import MODELS
 from halo_jax.recipes import RECIPES

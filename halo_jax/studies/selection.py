@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from halo_jax.assemble import make_demands, make_selector
+from halo_jax.assemble import make_demands
 from halo_jax.clients import lift
 from halo_jax.config import Config
+from halo_jax.entries import make_selector
 from halo_jax.studies.base import Table, chip_of, network_of, setting
 from halo_jax.types import Constraint, Cost, Precision, Stream, stream
 
