@@ -50,6 +50,7 @@ class Row(NamedTuple):
     up_nominal_megabytes: float
     up_entropy_megabytes: float
     down_megabytes: float
+    up_total_megabytes: float  # of all clients and rounds
     total_megabytes: float  # of all clients and rounds, up and down
     target_megabytes: float | None  # the same up to the first round that reaches the target, if every seed does
     uploads_percent: float
@@ -84,6 +85,7 @@ def _row(arm: str, runs: Sequence[Run], target_percent: float) -> Row:
         up_nominal_megabytes=each("payload_up_nominal_bits"),
         up_entropy_megabytes=each("payload_up_entropy_bits"),
         down_megabytes=each("payload_down_bits"),
+        up_total_megabytes=mean(lambda run: int(run.rounds["payload_up_bits"].sum()) / MEGABYTE_BITS),
         total_megabytes=mean(lambda run: int(_both_ways(run).sum()) / MEGABYTE_BITS),
         target_megabytes=None if None in targets else math.fsum(filter(None, targets)) / len(targets),
         uploads_percent=mean(lambda run: 100 * run.clients["uploads"].mean()),

@@ -34,7 +34,7 @@ def test_an_arms_row_is_the_mean_over_seeds():
         0.25,
         2,
     )
-    assert row.total_megabytes == 3 * 2 * 3
+    assert (row.up_total_megabytes, row.total_megabytes) == (1 * 2 * 3, 3 * 2 * 3)
     assert row.target_megabytes == 6 * (2 + 3) / 2  # reached in rounds 2 and 3
     assert row.energy_joule == pytest.approx(3 * 2 * 10 * 3 * 2 / 1000)
     assert (row.uploads_percent, row.paper_accuracy_percent, row.paper_megabytes) == (100, 82.80, 6.0)

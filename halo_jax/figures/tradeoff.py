@@ -1,52 +1,96 @@
 """What accuracy costs: each arm's accuracy against all that was sent, and against the energy of training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from halo_jax.figures.base import Config, Tables, canvas, plain, texts
 
 _QUANTISED = {"color": "#d55e00", "marker": "s"}
 _FLOAT = {"color": "#0072b2", "marker": "o"}
+_DECADE = 5  # costs that differ by more take a logarithmic axis
+_APART = 0.032  # of the height of the axes, between two labels
+_BESIDE = 0.10  # of their width, within which labels would meet
 
 
 def draw_payload(config: Config, tables: Tables) -> Figure | None:
-    """Accuracy against the payload of the whole run; None without the table `comparison`."""
-    label = "payload of all clients and rounds, up and down (MB, as packed)"
-    return _scatter(config, tables.get("comparison"), "total_megabytes", label, "Accuracy against total payload")
+    """Accuracy against the payload of the whole run, up alone, and both ways; None without the table `comparison`."""
+    columns = {"up_total_megabytes": "up (MB)", "total_megabytes": "up and down (MB)"}
+    what = "payload of all clients and rounds, as packed"
+    return _panels(config, tables, columns, f"Accuracy against {what}")
 
 
 def draw_energy(config: Config, tables: Tables) -> Figure | None:
     """The same against the energy of all training samples."""
-    label = "training energy of all clients and rounds (J, by the cost model)"
-    return _scatter(config, tables.get("comparison"), "energy_joule", label, "Accuracy against training energy")
+    columns = {"energy_joule": "energy of all training samples (J)"}
+    return _panels(config, tables, columns, "Accuracy against training energy, by the cost model")
 
 
-def _scatter(
-    config: Config, rows: Mapping[str, np.ndarray] | None, column: str, label: str, title: str
-) -> Figure | None:
+def _panels(config: Config, tables: Tables, columns: Mapping[str, str], title: str) -> Figure | None:
+    rows = tables.get("comparison")
     if not rows:
         return None
-    names, quantised = texts(rows["arm"]), texts(rows["quantised_training"])
-    order = np.argsort(-rows["accuracy_percent"], kind="stable")
     caption = (
-        f"{title}, one point an arm, numbered from the most accurate: mean over seeds, bars of one standard "
-        "deviation. Squares train in low precision, circles in float32, which is priced at its bits in the records."
+        f"{title}: one point an arm, numbered from the most accurate; mean over seeds, bars of one standard deviation. "
+        "Squares train in low precision, circles in float32, at the energy of the bits in their records. Arrows: far "
+        "below the axis."
     )
-    figure, grid = canvas(title, caption, [config], (1, 1), (8.5, 5.0))
-    axes = grid[0, 0]
-    for place, i in enumerate(order, 1):
-        x, y = rows[column][i], rows["accuracy_percent"][i]
-        style: dict[str, Any] = _QUANTISED if quantised[i] == "yes" else _FLOAT
-        spread = np.nan_to_num(rows["accuracy_spread_percent"][i])
-        axes.errorbar(x, y, yerr=spread, capsize=2, elinewidth=0.8, markersize=5, linestyle="", **style)
-        axes.annotate(str(place), (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7)
-        axes.plot([], [], linestyle="", markersize=4, label=f"{place}  {names[i]} ({y:.1f} %)", **style)
-    axes.set_xscale("log")
-    axes.set_xlabel(label)
-    axes.set_ylabel("top-1 accuracy (%)")
-    plain(axes)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False, fontsize=7)
+    figure, grid = canvas(title, caption, [config], (1, len(columns)), (4.3 + 4.0 * len(columns), 5.2), sharey=True)
+    order = np.argsort(-rows["accuracy_percent"], kind="stable")
+    for axes, (column, label) in zip(grid[0], columns.items(), strict=True):
+        _points(axes, rows, column, order)
+        axes.set_xlabel(label)
+    grid[0, 0].set_ylabel("top-1 accuracy (%)")
+    grid[0, -1].legend(loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0, frameon=False, fontsize=7)
     return figure
+
+
+def _points(axes: Axes, rows: Mapping[str, np.ndarray], column: str, order: np.ndarray) -> None:
+    """Every arm's point with its number, in the order of accuracy."""
+    names, quantised = texts(rows["arm"]), texts(rows["quantised_training"])
+    accuracy, cost = rows["accuracy_percent"], rows[column]
+    spread = np.nan_to_num(rows["accuracy_spread_percent"])
+    low, high = _range(accuracy, spread)
+    for place, i in enumerate(order, 1):
+        style: dict[str, Any] = _QUANTISED if quantised[i] == "yes" else _FLOAT
+        seen = accuracy[i] >= low
+        shown = {**style, "marker": style["marker"] if seen else "v"}
+        error = spread[i] if seen else None
+        label = f"{place}  {names[i]} ({accuracy[i]:.1f} %)"
+        y = accuracy[i] if seen else low + 0.02 * (high - low)
+        axes.errorbar(cost[i], y, error, capsize=2, elinewidth=0.7, markersize=5, linestyle="", label=label, **shown)
+    if cost.min() > 0 and cost.max() > _DECADE * cost.min():
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.margins(x=0.12)
+    axes.set_ylim(low, high)
+    plain(axes)
+    _number(axes, [(float(cost[i]), float(max(accuracy[i], low + 0.02 * (high - low)))) for i in order])
+
+
+def _range(accuracy: np.ndarray, spread: np.ndarray) -> tuple[float, float]:
+    """The axis of accuracy: that of all arms but those that have failed, far below the middle half."""
+    lower, median = np.percentile(accuracy, (25, 50))
+    kept = accuracy >= lower - 5 * max(median - lower, 2.0)
+    low, high = (accuracy - spread)[kept].min(), (accuracy + spread)[kept].max()
+    margin = 0.08 * max(high - low, 1.0)
+    return float(low - margin), float(high + margin)
+
+
+def _number(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
+    """Numbers from 1 beside points that come from the highest to the lowest, moved down where they would meet."""
+    to_axes = axes.transScale + axes.transLimits
+    taken: list[tuple[float, float]] = []
+    for place, point in enumerate(points, 1):
+        x, y = to_axes.transform(point)
+        y = min([y, *(other - _APART for beside, other in taken if abs(beside - x) < _BESIDE)])
+        taken.append((x, y))
+        line = {"arrowstyle": "-", "linewidth": 0.3, "color": "0.5", "shrinkA": 0, "shrinkB": 3}
+        at: Any = {"xytext": (x + 0.035, y), "textcoords": "axes fraction", "arrowprops": line, "va": "center"}
+        axes.annotate(str(place), point, fontsize=7, annotation_clip=False, **at)
