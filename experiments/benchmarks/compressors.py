@@ -12,6 +12,7 @@ from halo_jax.compressors import COMPRESSORS
 
 STEP = "local step, float32"
 QUARTER = 25.0
+AT_ONCE = 7
 VARIANTS = {"hsq unbiased": ("hsq", {"unbiased": True}), "eden 4 bits": ("eden", {"bits": 4})}
 
 
@@ -21,18 +22,21 @@ def parser():
 
 
 def groups(options) -> list[Group]:
-    """One group: the local step, then every compressor with its own options, and two variants."""
+    """Every compressor with its own options, and two variants, a few at a time beside the local step."""
     width, clients, batch = (1 / 8, 2, 8) if options.quick else (1 / 4, 20, 32)
     case = {"clients": clients, "batch": batch, "width": width, "image": [32, 32, 3], "executor": "map"}
     case["precisions"] = suite.mixed_precisions(clients)
     systems = {name: (name, {}) for name in COMPRESSORS} | VARIANTS
     step = {**case, "recipe": "float32", "exact": True, "cores": 1}
-    workers = [suite.ours(STEP, "halo_step.py", step)]
-    workers += [
+    workers = [
         suite.ours(name, "halo_compress.py", {**case, "compressor": which, "options": chosen})
         for name, (which, chosen) in systems.items()
     ]
-    return [Group(f"width {width:g}, {clients} clients, batch {batch}, one core", workers)]
+    setting = f"width {width:g}, {clients} clients, batch {batch}, one core"
+    return [
+        Group(f"{setting}, {part + 1}", [suite.ours(STEP, "halo_step.py", step), *workers[start : start + AT_ONCE]])
+        for part, start in enumerate(range(0, len(workers), AT_ONCE))  # all at once would take 20 GB
+    ]
 
 
 def share(worker: dict, first: dict) -> float:
@@ -55,11 +59,11 @@ def _bits(facts: dict) -> str:
 
 def ratios(measured: list[dict]) -> dict[str, float]:
     """The share of every system, and how many take more than a quarter of a step."""
-    (group,) = measured or [{"workers": []}]
-    found = {worker["name"]: worker for worker in group["workers"] if worker["samples"]}
-    if STEP not in found:
-        return {}
-    shares = {name: share(worker, found[STEP]) for name, worker in found.items() if name != STEP}
+    shares = {}
+    for group in measured:
+        found = {worker["name"]: worker for worker in group["workers"] if worker["samples"]}
+        if step := found.pop(STEP, None):
+            shares |= {name: share(worker, step) for name, worker in found.items()}
     lines = {f"{name}, % of a local step": value for name, value in shares.items()}
     return lines | {"systems above a quarter of a step": sum(value > QUARTER for value in shares.values())}
 
