@@ -59,13 +59,14 @@ def _bits(facts: dict) -> str:
 
 def ratios(measured: list[dict]) -> dict[str, float]:
     """The share of every system, and how many take more than a quarter of a step."""
-    shares = {}
+    shares: dict[str, float] = {}
     for group in measured:
         found = {worker["name"]: worker for worker in group["workers"] if worker["samples"]}
         if step := found.pop(STEP, None):
             shares |= {name: share(worker, step) for name, worker in found.items()}
     lines = {f"{name}, % of a local step": value for name, value in shares.items()}
-    return lines | {"systems above a quarter of a step": sum(value > QUARTER for value in shares.values())}
+    lines["systems above a quarter of a step"] = float(sum(value > QUARTER for value in shares.values()))
+    return lines
 
 
 def main() -> None:
