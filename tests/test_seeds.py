@@ -62,9 +62,23 @@ def test_payloads_in_the_records_are_those_of_the_formulas(both):
     assert set(lazy.rounds["uploads"]) == {2}
 
 
-def test_a_seed_alone_is_the_same_run_and_a_second_launch_trains_nothing(both, tmp_path):
+def test_a_seed_alone_stopped_and_launched_again_is_the_same_run_and_a_second_launch_trains_nothing(
+    both, tmp_path, monkeypatch
+):
     folder, _, config = both
-    launch(config_of(seed=3, evaluation=config.evaluation), tmp_path / "alone")
+    alone, append = config_of(seed=3, checkpoint_every=1, evaluation=config.evaluation), record.append
+
+    def stop(path, row, *others):
+        if path.name == "laq" and row.round == 2:
+            raise KeyboardInterrupt
+        append(path, row, *others)
+
+    monkeypatch.setattr(record, "append", stop)
+    with pytest.raises(KeyboardInterrupt):
+        launch(alone, tmp_path / "alone")
+    monkeypatch.undo()
+    assert (tmp_path / "alone" / "laq" / "checkpoints" / "1").exists()
+    launch(alone, tmp_path / "alone")
     for arm in ARMS:
         for name in ("clients.csv", "fingerprints.csv"):
             assert (tmp_path / "alone" / arm / name).read_bytes() == (folder / "seed_3" / arm / name).read_bytes()
