@@ -16,14 +16,17 @@ from halo_jax.compressors.eden import centroids, eden
 from halo_jax.types import Precision
 
 CONTEXT = Context(
-    client=jnp.int32(0),
-    round=jnp.int32(0),
-    precision=Precision(*(jnp.int32(8),) * 3),
-    loss=jnp.float32(1),
+    client=np.int32(0),
+    round=np.int32(0),
+    precision=Precision(*(np.int32(8),) * 3),
+    loss=np.float32(1),
     shared=jax.random.key(1),
 )
 DISTORTION = {1: 1 - 2 / np.pi, 2: 0.11748, 3: 0.03455, 4: 0.009497}  # Max, IRE Trans. Inf. Theory 6, 1960, Table I
-GAUSSIAN = jax.random.normal(jax.random.key(2), (40960,))
+GAUSSIAN = np.random.default_rng(2).normal(size=40960).astype(np.float32)
+
+
+eden, drive = functools.cache(eden), functools.cache(drive)  # one object, one trace
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -34,7 +37,7 @@ def round_trip(compressor, x, shared=CONTEXT.shared):
 
 
 def error_of(found, x):
-    return float(jnp.sum((found - x) ** 2) / jnp.sum(x**2))
+    return float(np.sum((np.asarray(found) - x) ** 2) / np.sum(x**2))
 
 
 @pytest.mark.parametrize("bits", DISTORTION)
@@ -60,7 +63,7 @@ def test_the_error_is_the_distortion_with_the_least_scale_and_a_little_more_with
 
 
 def test_two_bits_are_unbiased_over_shared_keys():
-    x = jax.random.uniform(jax.random.key(7), (1024,), minval=0.5, maxval=1.5).at[::2].multiply(-1)
+    x = np.float32(np.random.default_rng(7).uniform(0.5, 1.5, 1024) * np.tile([-1, 1], 512))
     keys = jax.random.split(jax.random.key(8), 1000)
     found = np.asarray(jax.jit(jax.vmap(lambda key: round_trip(eden(bits=2), x, key)[0]))(keys), np.float64)
     exact = np.asarray(x, np.float64)
@@ -74,30 +77,31 @@ def test_one_bit_with_the_unbiased_scale_is_drive():
 
 
 def test_the_least_scale_leaves_an_error_across_what_is_rebuilt():
-    found, _ = round_trip(eden(bits=3, scale="mse"), GAUSSIAN)
-    np.testing.assert_allclose(jnp.vdot(GAUSSIAN - found, found) / jnp.vdot(found, found), 0, atol=1e-4)
+    found = np.asarray(round_trip(eden(bits=3, scale="mse"), GAUSSIAN)[0])
+    np.testing.assert_allclose(np.vdot(GAUSSIAN - found, found) / np.vdot(found, found), 0, atol=1e-4)
 
 
 @pytest.mark.parametrize("scale", ["mse", "unbiased"])
 def test_zeros_are_zeros_and_single_elements_come_out_as_they_are(scale):
-    for x in (jnp.zeros((3, 4)), jnp.asarray([-2.0])):
+    for x in (np.zeros((3, 4), np.float32), np.float32([-2])):
         found, _ = round_trip(eden(bits=4, scale=scale), x)
         np.testing.assert_allclose(found, x, atol=1e-6)
 
 
 def test_a_constant_is_rebuilt_near_itself():
-    found, _ = round_trip(eden(bits=4), jnp.full((70, 70), -0.5))
-    assert error_of(found, jnp.full((70, 70), -0.5)) < 0.02
+    x = np.full((70, 70), -0.5, np.float32)
+    assert error_of(round_trip(eden(bits=4), x)[0], x) < 0.02
 
 
 def test_the_message_goes_through_the_wire_and_counts_its_filling():
-    x = {"a": jax.random.normal(jax.random.key(13), (60, 70)), "b": jnp.ones(7)}
+    x = {"a": np.random.default_rng(13).normal(size=(60, 70)).astype(np.float32), "b": np.ones(7, np.float32)}
     found, made = round_trip(eden(bits=3), x)
     assert jax.tree.map(jnp.shape, found) == {"a": (60, 70), "b": (7,)}
     data = wire.pack(made.message)
     jax.tree.map(np.testing.assert_array_equal, wire.unpack(data, made.message), made.message)
     assert int(made.nominal_bits) == 3 * 2 * 4096 + 2 * 32
-    assert wire.packed_bits(wire.size(made.message, made.nominal_bits)) == 8 * len(data) == 3 * 2 * 4096 + 2 * 32
+    weight = jax.jit(lambda: wire.size(made.message, made.nominal_bits))()
+    assert wire.packed_bits(weight) == 8 * len(data) == 3 * 2 * 4096 + 2 * 32
 
 
 def test_impossible_options_are_refused():

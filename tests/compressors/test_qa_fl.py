@@ -1,5 +1,7 @@
 """QA-FL: b-bit weights on a symmetric grid, in training and on both ways."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,20 +13,22 @@ from halo_jax.compressors.qa_fl import qa_fl
 from halo_jax.types import Precision
 
 CONTEXT = Context(
-    client=jnp.int32(0),
-    round=jnp.int32(0),
-    precision=Precision(*(jnp.int32(8),) * 3),
-    loss=jnp.float32(1),
+    client=np.int32(0),
+    round=np.int32(0),
+    precision=Precision(*(np.int32(8),) * 3),
+    loss=np.float32(1),
     shared=jax.random.key(1),
 )
-WEIGHTS = {"a": jax.random.normal(jax.random.key(2), (9, 5)), "b": jnp.asarray([0.3, -0.9, 0.05])}
+WEIGHTS = {"a": np.random.default_rng(2).normal(size=(9, 5)).astype(np.float32), "b": np.float32([0.3, -0.9, 0.05])}
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def up(compressor, x, key):
     made = compressor.compress(x, (), CONTEXT, key)
     return compressor.decompress(made.message, x, CONTEXT), made
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def down(compressor, x, key):
     made = compressor.server.broadcast(x, (), key)
     return made.weights, made
@@ -52,16 +56,16 @@ def test_what_travels_is_unbiased_and_within_a_step(way, bits):
 
 
 def test_the_network_sees_the_nearest_weights_of_the_grid():
-    seen = qa_fl(bits=3).view({"a": jnp.asarray([3.0, -1.4, 0.6, 0.4, -3.0])})
+    seen = jax.jit(qa_fl(bits=3).view)({"a": np.float32([3, -1.4, 0.6, 0.4, -3])})
     np.testing.assert_array_equal(seen["a"], [3, -1, 1, 0, -3])
 
 
 @both_ways
 def test_weights_on_the_grid_stay_as_they_are(way):
-    compressor = qa_fl(bits=6)
-    once = compressor.view(WEIGHTS)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), compressor.view(once), once)
-    found, _ = way(qa_fl(bits=3), {"a": jnp.asarray([3.0, -1.0, 2.0])}, jax.random.key(0))
+    view = jax.jit(qa_fl(bits=6).view)
+    once = view(WEIGHTS)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), view(once), once)
+    found, _ = way(qa_fl(bits=3), {"a": np.float32([3, -1, 2])}, jax.random.key(0))
     np.testing.assert_array_equal(found["a"], [3, -1, 2])
 
 
@@ -71,15 +75,16 @@ def test_the_message_goes_through_the_wire_in_b_bits_a_weight(way):
     data = wire.pack(made.message)
     back = wire.unpack(data, made.message)
     jax.tree.map(np.testing.assert_array_equal, back, made.message)
-    jax.tree.map(np.testing.assert_array_equal, qa_fl(bits=5).decompress(back, WEIGHTS, CONTEXT), found)
+    jax.tree.map(np.testing.assert_array_equal, jax.jit(qa_fl(bits=5).decompress)(back, WEIGHTS, CONTEXT), found)
     assert int(made.nominal_bits) == 5 * 48 + 32 * 2
-    assert wire.packed_bits(wire.size(made.message, made.nominal_bits)) == 8 * len(data) == 5 * 48 + 32 * 2
+    weight = jax.jit(lambda: wire.size(made.message, made.nominal_bits))()
+    assert wire.packed_bits(weight) == 8 * len(data) == 5 * 48 + 32 * 2
 
 
 @both_ways
 def test_zeros_constants_and_single_elements_come_out_as_they_are(way):
-    x = [jnp.zeros(5), jnp.full((2, 3), -0.7), jnp.asarray([3.0]), jnp.asarray(-2.0)]
-    for found in (way(qa_fl(), x, jax.random.key(0))[0], qa_fl().view(x)):
+    x = [np.float32(part) for part in (np.zeros(5), np.full((2, 3), -0.7), [3], -2)]
+    for found in (way(qa_fl(), x, jax.random.key(0))[0], jax.jit(qa_fl().view)(x)):
         jax.tree.map(lambda one, exact: np.testing.assert_allclose(one, exact, rtol=1e-6), found, x)
 
 

@@ -1,5 +1,6 @@
 """Compressors against slow twins in NumPy: float64, element by element, the papers' formulas on the same draws."""
 
+import functools
 import math
 
 import jax
@@ -18,27 +19,33 @@ from halo_jax.types import Precision
 
 KEY = jax.random.key(5)
 SHAPES = {"a": (17, 9), "b": (40,)}
-X = {name: jax.random.normal(jax.random.fold_in(jax.random.key(3), i), SHAPES[name]) for i, name in enumerate(SHAPES)}
+X = {name: np.random.default_rng(i).normal(size=SHAPES[name]).astype(np.float32) for i, name in enumerate(SHAPES)}
 CONTEXT = Context(
-    client=jnp.int32(0),
-    round=jnp.int32(0),
-    precision=Precision(*(jnp.int32(8),) * 3),
-    loss=jnp.float32(1),
+    client=np.int32(0),
+    round=np.int32(0),
+    precision=Precision(*(np.int32(8),) * 3),
+    loss=np.float32(1),
     shared=jax.random.key(1),
 )
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def rebuilt(compressor, x):
     """What the server makes of x."""
     made = compressor.compress(x, compressor.init(x), CONTEXT, KEY)
     return compressor.decompress(made.message, x, CONTEXT)
 
 
+@jax.jit
+def noise_of(parts):
+    return draws(KEY, parts)
+
+
 def compare(compressor, twin, *, flat=False, x=X):
     """`twin` maps the float64 elements and draws of one scale to what is rebuilt of them."""
     found = rebuilt(compressor, x)
-    parts = [jnp.concatenate([leaf.reshape(-1) for leaf in x.values()])] if flat else list(x.values())
-    noise = draws(KEY, parts)
+    parts = [np.concatenate([leaf.reshape(-1) for leaf in x.values()])] if flat else list(x.values())
+    noise = noise_of(parts)
     expected = [
         twin(*(np.asarray(each, np.float64).reshape(-1) for each in pair)) for pair in zip(parts, noise, strict=True)
     ]
@@ -85,18 +92,20 @@ def test_hsq_takes_the_nearest_multiple_of_a_unit_vector():
 
     size, words, bits = 8, 128, 5
     compressor = hsq(dimension=size, codewords=words, norm_bits=bits)
-    listed = Codes([jnp.arange(words)], words), Codes([jnp.zeros(words, jnp.int32)], 2**bits), [jnp.ones(2)]
-    codebook = np.asarray(compressor.decompress(([], listed), jnp.zeros((words, size)), CONTEXT), np.float64)
+    listed = Codes([np.arange(words)], words), Codes([np.zeros(words, np.int32)], 2**bits), [np.ones(2, np.float32)]
+    codebook = np.asarray(
+        jax.jit(lambda: compressor.decompress(([], listed), jnp.zeros((words, size)), CONTEXT))(), np.float64
+    )
     np.testing.assert_allclose(np.linalg.norm(codebook, axis=1), 1, rtol=1e-5)
 
-    x = jax.random.normal(jax.random.key(4), (1021,))
+    x = np.random.default_rng(4).normal(size=1021).astype(np.float32)
     blocks = [np.asarray(x, np.float64)[i : i + size] for i in range(0, 1021, size)]
     blocks[-1] = np.pad(blocks[-1], (0, size - len(blocks[-1])))
     chosen = [max(range(words), key=lambda j, block=block: abs(codebook[j] @ block)) for block in blocks]
     along = [codebook[j] @ block for j, block in zip(chosen, blocks, strict=True)]
     step = (max(along) - min(along)) / (2**bits - 1)
-    _, level_key = jax.random.split(jax.random.fold_in(KEY, 0))
-    noise = np.asarray(jax.random.uniform(level_key, (len(blocks),)), np.float64)
+    draw = lambda key: jax.random.uniform(jax.random.split(jax.random.fold_in(key, 0))[1], (len(blocks),))  # noqa: E731
+    noise = np.asarray(jax.jit(draw)(KEY), np.float64)
     lengths = [
         min(along) + step * min(math.floor((u - min(along)) / step + n), 2**bits - 1)
         for u, n in zip(along, noise, strict=True)
@@ -115,7 +124,7 @@ def test_fl_pqsu_is_the_paper_s_affine_code_with_the_nearest_zero_point(shift):
         zero = min(max(round(-min(x) / scale), 0), 255)
         return [scale * (round(min(max(zero + v / scale, 0), 255)) - zero) for v in x]
 
-    compare(fl_pqsu(), twin, x=jax.tree.map(lambda leaf: leaf + shift, X))
+    compare(fl_pqsu(), twin, x=jax.tree.map(lambda leaf: leaf + np.float32(shift), X))
 
 
 @pytest.mark.parametrize("d", [1, 3, 64, 200])
@@ -124,7 +133,7 @@ def test_drive_is_one_bit_after_an_explicit_hadamard_matrix(d):
     words = np.asarray(jax.random.bits(CONTEXT.shared, (math.ceil(side / 32), 1))).reshape(-1).tolist()
     signs = [(-1) ** (words[i // 32] >> i % 32 & 1) for i in range(side)]
     rotation = scipy.linalg.hadamard(side) @ np.diag(signs) / side**0.5
-    x = jax.random.normal(jax.random.key(6), (d,))
+    x = np.random.default_rng(6).normal(size=d).astype(np.float32)
     rotated = rotation @ np.pad(np.asarray(x, np.float64), (0, side - d))
     scale = sum(v * v for v in rotated) / sum(abs(v) for v in rotated)
     expected = rotation.T @ [math.copysign(scale, v) for v in rotated]
