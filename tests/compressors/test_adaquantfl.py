@@ -7,16 +7,7 @@ import pytest
 
 from halo_jax.compressors import wire
 from halo_jax.compressors.adaquantfl import adaquantfl
-from halo_jax.compressors.base import Context
-from halo_jax.types import Precision
-
-CONTEXT = Context(
-    client=np.int32(0),
-    round=np.int32(0),
-    precision=Precision(*(np.int32(8),) * 3),
-    loss=np.float32(1),
-    shared=jax.random.key(1),
-)
+from tests.compressors.context import CONTEXT
 
 
 def update(seed=0):

@@ -7,18 +7,9 @@ import pytest
 import scipy.linalg
 
 from halo_jax.compressors import wire
-from halo_jax.compressors.base import Context
 from halo_jax.compressors.drive import drive
 from halo_jax.compressors.rotation import chunks, rotate, rotate_back
-from halo_jax.types import Precision
-
-CONTEXT = Context(
-    client=np.int32(0),
-    round=np.int32(0),
-    precision=Precision(*(np.int32(8),) * 3),
-    loss=np.float32(1),
-    shared=jax.random.key(1),
-)
+from tests.compressors.context import CONTEXT
 
 
 @jax.jit

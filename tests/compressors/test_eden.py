@@ -10,18 +10,10 @@ import scipy.integrate
 import scipy.stats
 
 from halo_jax.compressors import wire
-from halo_jax.compressors.base import Context
 from halo_jax.compressors.drive import drive
 from halo_jax.compressors.eden import centroids, eden
-from halo_jax.types import Precision
+from tests.compressors.context import CONTEXT
 
-CONTEXT = Context(
-    client=np.int32(0),
-    round=np.int32(0),
-    precision=Precision(*(np.int32(8),) * 3),
-    loss=np.float32(1),
-    shared=jax.random.key(1),
-)
 DISTORTION = {1: 1 - 2 / np.pi, 2: 0.11748, 3: 0.03455, 4: 0.009497}  # Max, IRE Trans. Inf. Theory 6, 1960, Table I
 GAUSSIAN = np.random.default_rng(2).normal(size=40960).astype(np.float32)
 

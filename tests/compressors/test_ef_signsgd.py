@@ -7,17 +7,9 @@ import numpy as np
 import pytest
 
 from halo_jax.compressors import wire
-from halo_jax.compressors.base import Context
 from halo_jax.compressors.ef_signsgd import ef_signsgd, sign
-from halo_jax.types import Precision
+from tests.compressors.context import CONTEXT
 
-CONTEXT = Context(
-    client=np.int32(0),
-    round=np.int32(0),
-    precision=Precision(*(np.int32(8),) * 3),
-    loss=np.float32(1),
-    shared=jax.random.key(1),
-)
 UPDATE = {"a": np.float32([[3, -1, 0.5], [-0.5, 2, -5]]), "b": np.float32([0.25, -0.75])}
 
 

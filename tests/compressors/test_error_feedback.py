@@ -5,19 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from halo_jax.compressors.base import Compressor, Context, Upload
+from halo_jax.compressors.base import Compressor, Upload
 from halo_jax.compressors.error_feedback import error_feedback
 from halo_jax.compressors.qsgd import qsgd
 from halo_jax.compressors.terngrad import terngrad
-from halo_jax.types import Precision
+from tests.compressors.context import CONTEXT
 
-CONTEXT = Context(
-    client=np.int32(0),
-    round=np.int32(0),
-    precision=Precision(*(np.int32(8),) * 3),
-    loss=np.float32(1),
-    shared=jax.random.key(1),
-)
 WEIGHTS = {"a": np.zeros((3, 2), np.float32), "b": np.zeros(4, np.float32)}
 
 

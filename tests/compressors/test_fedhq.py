@@ -8,19 +8,10 @@ import numpy as np
 import pytest
 
 from halo_jax.compressors import wire
-from halo_jax.compressors.base import Context
 from halo_jax.compressors.fedhq import expected_error, fedhq, worst_error
 from halo_jax.compressors.fedhq_plus import fedhq_plus
 from halo_jax.compressors.qsgd import decode, encode
-from halo_jax.types import Precision
-
-CONTEXT = Context(
-    client=np.int32(0),
-    round=np.int32(0),
-    precision=Precision(*(np.int32(8),) * 3),
-    loss=np.float32(1),
-    shared=jax.random.key(1),
-)
+from tests.compressors.context import CONTEXT
 
 expected_error, worst_error = (jax.jit(error, static_argnums=-1) for error in (expected_error, worst_error))
 DEFAULT = {fedhq: fedhq(), fedhq_plus: fedhq_plus()}

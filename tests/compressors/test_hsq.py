@@ -7,17 +7,9 @@ import numpy as np
 import pytest
 
 from halo_jax.compressors import wire
-from halo_jax.compressors.base import Context
 from halo_jax.compressors.hsq import _codebook, hsq
-from halo_jax.types import Precision
+from tests.compressors.context import CONTEXT
 
-CONTEXT = Context(
-    client=np.int32(0),
-    round=np.int32(0),
-    precision=Precision(*(np.int32(8),) * 3),
-    loss=np.float32(1),
-    shared=jax.random.key(1),
-)
 KEY = jax.random.key(0)
 # 1005 elements are no whole number of blocks; the small tensor stands first and is sent raw.
 UPDATE = {

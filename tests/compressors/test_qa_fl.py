@@ -8,17 +8,9 @@ import numpy as np
 import pytest
 
 from halo_jax.compressors import wire
-from halo_jax.compressors.base import Context
 from halo_jax.compressors.qa_fl import qa_fl
-from halo_jax.types import Precision
+from tests.compressors.context import CONTEXT
 
-CONTEXT = Context(
-    client=np.int32(0),
-    round=np.int32(0),
-    precision=Precision(*(np.int32(8),) * 3),
-    loss=np.float32(1),
-    shared=jax.random.key(1),
-)
 WEIGHTS = {"a": np.random.default_rng(2).normal(size=(9, 5)).astype(np.float32), "b": np.float32([0.3, -0.9, 0.05])}
 
 

@@ -4,12 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from halo_jax.compressors.base import Context
 from halo_jax.compressors.qsgd import qsgd
 from halo_jax.compressors.wire import pack, packed_bits, size, unpack
-from halo_jax.types import Precision
+from tests.compressors.context import CONTEXT
 
-CONTEXT = Context(np.int32(0), np.int32(0), Precision(*(np.int32(8),) * 3), np.float32(1), jax.random.key(1))
 DRAWS = 3000
 
 

@@ -7,17 +7,9 @@ import numpy as np
 import pytest
 
 from halo_jax.compressors import wire
-from halo_jax.compressors.base import Context
 from halo_jax.compressors.topk import largest, topk
-from halo_jax.types import Precision
+from tests.compressors.context import CONTEXT
 
-CONTEXT = Context(
-    client=np.int32(0),
-    round=np.int32(0),
-    precision=Precision(*(np.int32(8),) * 3),
-    loss=np.float32(1),
-    shared=jax.random.key(1),
-)
 GAUSSIAN = {
     "a": np.random.default_rng(2).normal(size=(60, 40)).astype(np.float32),
     "b": np.random.default_rng(3).normal(size=7).astype(np.float32),

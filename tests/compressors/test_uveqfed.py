@@ -8,11 +8,8 @@ import numpy as np
 import pytest
 
 from halo_jax.compressors import wire
-from halo_jax.compressors.base import Context
 from halo_jax.compressors.uveqfed import _nearest, _points, uveqfed
-from halo_jax.types import Precision
-
-CONTEXT = Context(np.int32(0), np.int32(0), Precision(*(np.int32(8),) * 3), np.float32(1), shared=jax.random.key(1))
+from tests.compressors.context import CONTEXT
 
 
 def round_trip(compressor, x):

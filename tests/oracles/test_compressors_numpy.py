@@ -9,24 +9,17 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from halo_jax.compressors.base import Context, draws
+from halo_jax.compressors.base import draws
 from halo_jax.compressors.drive import drive
 from halo_jax.compressors.lfl import lfl
 from halo_jax.compressors.qsgd import qsgd
 from halo_jax.compressors.terngrad import terngrad
 from halo_jax.compressors.wire import Codes
-from halo_jax.types import Precision
+from tests.compressors.context import CONTEXT
 
 KEY = jax.random.key(5)
 SHAPES = {"a": (17, 9), "b": (40,)}
 X = {name: np.random.default_rng(i).normal(size=SHAPES[name]).astype(np.float32) for i, name in enumerate(SHAPES)}
-CONTEXT = Context(
-    client=np.int32(0),
-    round=np.int32(0),
-    precision=Precision(*(np.int32(8),) * 3),
-    loss=np.float32(1),
-    shared=jax.random.key(1),
-)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -8,13 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from halo_jax.compressors.base import Context
-from halo_jax.types import Precision
+from tests.compressors.context import CONTEXT
 
 drive, lfl, rotation, terngrad = (
     importlib.import_module(f"halo_jax.compressors.{name}") for name in ("drive", "lfl", "rotation", "terngrad")
 )
-CONTEXT = Context(jnp.int32(0), jnp.int32(0), Precision(8, 8, 8), jnp.float32(1), jax.random.key(0))
 
 
 @pytest.fixture(scope="module")
