@@ -33,7 +33,7 @@ RIVALS = (
     "jopeq",
     "hsq",
     "fl_pqsu",
-    "fl_pqsu:keep=0.5",
+    "fl_pqsu:keep=0.5,prune_round=10",  # Choice: pruned once it has learned, as the paper prunes a trained network
     "qsgd",
     "topk",
     "ef_signsgd",

@@ -11,6 +11,7 @@ from flax import linen as nn
 
 from halo_jax import datasets, federation
 from halo_jax.clients import place, resolve_executor
+from halo_jax.compressors.base import size_of
 from halo_jax.config import Config, ConfigError, cohort_size, show
 from halo_jax.contraction import check_kernels
 from halo_jax.entries import build, check_names, make_compressor, make_selector
@@ -23,6 +24,7 @@ from halo_jax.training import Images, Shard, make_local_train
 from halo_jax.types import Constraint, Cost, Demand, Precision, Stream, stream
 
 INT32_MAX = 2**31 - 1  # the server's exact sum, the bits of a message and the images a client has seen are int32
+_MESSAGE_BITS = 64  # a weight, at most: topk sends a place and a number
 
 
 class Parts(NamedTuple):
@@ -114,11 +116,11 @@ def learning_rates(config: Config, recipe: Recipe) -> np.ndarray:
     return np.asarray(rates, np.float32)[np.minimum(phase, len(rates) - 1)]
 
 
-def _check_payload(config: Config, model: Any, bits: int) -> None:
-    weights = sum(leaf.size for leaf in jax.tree.leaves(model))
+def _check_payload(config: Config, model: Any, bits: int, about: str = "") -> None:
+    weights = size_of(model)
     if weights * bits > INT32_MAX:
         raise ConfigError(
-            f"width={config.width:g} gives {config.model} {weights} weights of {bits} bits; "
+            f"width={config.width:g} gives {config.model} {weights} weights of {about}{bits} bits; "
             f"allowed: at most {INT32_MAX // bits}, so that the bits of a message can be counted"
         )
 
@@ -195,6 +197,8 @@ def _stages(
     except ValueError as error:
         raise ConfigError(str(error)) from error
     compressor = make_compressor(config, recipe)
+    if compressor.carries != "model":
+        _check_payload(config, model, _MESSAGE_BITS, "up to ")
     try:
         jax.eval_shape(lambda model: compressor.server.init(recipe.decode(model)), model)
     except ValueError as error:  # a network that this compressor cannot serve

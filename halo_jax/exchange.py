@@ -37,7 +37,7 @@ class Received(NamedTuple):
     own: Own
     weight: Size
     sent: jax.Array
-    whole_down: jax.Array
+    whole_down_bits: jax.Array
     extra_down_bits: jax.Array
     fingerprint: jax.Array
 
@@ -79,7 +79,7 @@ def make_upload(compressor: Compressor, recipe: Recipe) -> Callable[..., Receive
         if compressor.remembers:
             value = held = jax.tree.map(lambda new, old: jnp.where(arrived, new, old), value, held)
         weight = size(made.message, made.nominal_bits, arrived, gated=compressor.remembers)
-        extras = jnp.asarray(made.whole_down), jnp.asarray(made.extra_down_bits, jnp.int32)
+        extras = jnp.asarray(made.whole_down_bits, jnp.int32), jnp.asarray(made.extra_down_bits, jnp.int32)
         return Received(value, Own(made.state, held), weight, arrived, *extras, fingerprint(value))
 
     return upload

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from halo_jax import clients, exchange, health
-from halo_jax.compressors.base import Compressor
+from halo_jax.compressors.base import Compressor, peak
 from halo_jax.compressors.wire import Size
 from halo_jax.recipes.base import Recipe
 from halo_jax.selectors.base import CostFn, Selector
@@ -46,7 +46,7 @@ class ClientResults(NamedTuple):
     up: Size
     uploaded: jax.Array  # False where a gate kept the message back
     down: Size  # of the broadcast message, []
-    whole_down: jax.Array  # True where the whole model was sent in its place
+    whole_down_bits: jax.Array  # not 0 where the whole model was sent in its place
     extra_down_bits: jax.Array
     examples: jax.Array
     loss: jax.Array
@@ -162,7 +162,7 @@ def _results(cohort, bits, cost, sent, received: exchange.Received, examples, lo
         up=received.weight,
         uploaded=received.sent,
         down=sent.weight,
-        whole_down=received.whole_down,
+        whole_down_bits=received.whole_down_bits,
         extra_down_bits=received.extra_down_bits,
         examples=examples,
         loss=losses,
@@ -189,7 +189,7 @@ def _make_train_and_upload(stages: Stages, recipe: Recipe, executor: str, chunk_
         trained, losses, dead = lift(train)(
             (cohort, bits, shards, dead), (sent.model, images, learning_rate, key, round)
         )
-        pooled = jax.tree.map(lambda each: jnp.max(each, axis=0), lift(stats)((trained,), (sent.model,)))
+        pooled = jax.tree.map(lambda each: peak(each, axis=0), lift(stats)((trained,), (sent.model,)))
         received = lift(upload)((cohort, bits, trained, losses, own), (sent, pooled, key, round))
         return received, losses, dead
 

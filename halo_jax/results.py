@@ -13,7 +13,6 @@ import numpy as np
 import halo_jax
 from halo_jax import contraction, health
 from halo_jax.assemble import Parts
-from halo_jax.compressors.base import size_of
 from halo_jax.compressors.wire import Size, entropy_bits, packed_bits
 from halo_jax.config import Config
 from halo_jax.digest import tree_sha256
@@ -75,10 +74,10 @@ def _payload(way: str, weights: _Weights) -> dict[str, int]:
 
 def _down(arrays: Any, parts: Parts) -> list[_Weights]:
     """What each client of the cohort was sent: the broadcast message or the whole model, and what came beside it."""
-    message, bits = _weights(arrays.down), size_of(parts.model) * parts.recipe.model_bits
-    whole = _Weights(8 * math.ceil(bits / 8), bits, bits)
-    rows = zip(arrays.whole_down.tolist(), arrays.extra_down_bits.tolist(), strict=True)
-    return [_Weights(*(each + extra for each in (whole if missed else message))) for missed, extra in rows]
+    message = _weights(arrays.down)
+    rows = zip(arrays.whole_down_bits.tolist(), arrays.extra_down_bits.tolist(), strict=True)
+    whole = lambda bits: _Weights(8 * math.ceil(bits / 8), bits, bits)  # noqa: E731
+    return [_Weights(*(each + extra for each in (whole(bits) if bits else message))) for bits, extra in rows]
 
 
 def _dead_layer(dead: np.ndarray, names: list[str]) -> str:

@@ -28,7 +28,8 @@ class Losses(NamedTuple):
 def adaquantfl(*, levels: int = 2, scope: Scope = "flat") -> Compressor:
     """s_0 = `levels`, 1..255; one l2 norm for the whole update, or (`scope="tensor"`) for each tensor.
 
-    Bits: 32 per norm + 32 for the loss that the client reports + d (1 + ceil(log2(s_k + 1))).
+    Bits: 32 per norm + 32 for the loss that the client reports + d (1 + ceil(log2(s_k + 1))); 8 for s_k come with the
+    model.
     """
     if levels not in range(1, MOST_LEVELS + 1):
         raise ValueError(f"adaquantfl: levels={levels}; allowed: 1 to {MOST_LEVELS}")
@@ -36,7 +37,7 @@ def adaquantfl(*, levels: int = 2, scope: Scope = "flat") -> Compressor:
     def compress(x, state, context, key):
         message = encode(tensors(x, scope), context.plan, "l2", key, most=MOST_LEVELS)
         nominal = 32 * len(message[1]) + 32 + size_of(x) * (1 + width(context.plan + 1))
-        return Upload((message, context.loss), state, nominal)
+        return Upload((message, context.loss), state, nominal, extra_down_bits=8)
 
     def decompress(message, like, context):
         quantised, _ = message
@@ -60,4 +61,4 @@ def adaquantfl(*, levels: int = 2, scope: Scope = "flat") -> Compressor:
         del weights
         return Losses(jnp.float32(jnp.inf), jnp.float32(jnp.inf))
 
-    return Compressor(compress, decompress, server=Server(init, plan=plan, observe=observe))
+    return Compressor(compress, decompress, feedback=False, server=Server(init, plan=plan, observe=observe))

@@ -36,7 +36,7 @@ class Upload(NamedTuple):
     nominal_bits: Any  # what the paper's formula counts, int32 []
     sent: Any = True  # False: nothing but one flag bit travels
     extra_down_bits: Any = 0  # what this client is sent beside the broadcast
-    whole_down: Any = False  # it had missed rounds, so the whole model was sent instead of the broadcast message
+    whole_down_bits: Any = 0  # it had missed rounds: so many bits of the whole model in place of the broadcast message
 
 
 class Broadcast(NamedTuple):
@@ -77,9 +77,11 @@ class Compressor(NamedTuple):
       init: float weights -> a client's state.
       carries: what x is. `update`: trained minus received float weights; `weights`: the trained float weights;
         `model`: the trained model in the recipe's own dtype (int8 codes for `wage`), averaged exactly.
-      stats: x -> numbers that are pooled over the cohort by their maximum before anyone compresses.
+      stats: x -> sizes >= 0 that are pooled over the cohort by their maximum before anyone compresses.
       view: float weights -> what the forward pass sees of them (gradients go straight through).
       remembers: the server keeps what it last received of each client, and averages over all registered clients.
+      feedback: whether `error_feedback` may wrap it: False where it has a memory or adds noise on purpose, or where its
+        error is larger than x, so that a memory of it would grow.
       server: what the server does beside averaging.
     """
 
@@ -90,6 +92,7 @@ class Compressor(NamedTuple):
     stats: Callable[[Any], Any] | None = None
     view: Callable[[Any], Any] | None = None
     remembers: bool = False
+    feedback: bool = True
     server: Server = Server()
 
 
@@ -120,9 +123,14 @@ def draws(key: jax.Array, like: Sequence[jax.Array]) -> list[jax.Array]:
     return [part.reshape(shaped.shape) for part, shaped in zip(flat, like, strict=True)]
 
 
+def peak(x: jax.Array, axis: int | None = None) -> jax.Array:
+    """max |x_i|, 0 of nothing; NaN if any element is not finite: on a CPU a maximum alone may pass over a NaN."""
+    return jnp.max(jnp.abs(x), axis, initial=0.0) + jnp.sum(0 * x, axis)
+
+
 def positive(scale: jax.Array) -> jax.Array:
-    """A scale by which one can divide: 1 in place of 0."""
-    return jnp.where(scale > 0, scale, 1.0)
+    """A scale by which one can divide: 1 in place of 0. NaN stays, so that a client that diverged is seen to."""
+    return jnp.where(scale == 0, 1.0, scale)
 
 
 def size_of(x: Any) -> int:

@@ -16,11 +16,13 @@ from halo_jax.compressors.base import Compressor
 def error_feedback(compressor: Compressor) -> Compressor:
     """`compressor` of updates with a memory; its own state is kept beside it, as (e, state).
 
+    The memory stays small where C errs by less than x + e; of a very coarse C (`fedhq` with 2 bits) it grows.
+
     Bits: those of `compressor`.
     """
-    if compressor.carries != "update" or compressor.remembers:
-        kind = f"carries={compressor.carries!r}, remembers={compressor.remembers}"
-        raise ValueError(f"error_feedback: {kind}; allowed: carries='update', remembers=False")
+    if compressor.carries != "update" or compressor.remembers or not compressor.feedback:
+        kind = f"carries={compressor.carries!r}, remembers={compressor.remembers}, feedback={compressor.feedback}"
+        raise ValueError(f"error_feedback: {kind}; allowed: carries='update', remembers=False, feedback=True")
     # Choice: maxima over the cohort are taken of x, before a memory is added; they would not bound x + e.
     if compressor.stats is not None:
         raise ValueError("error_feedback: stats=given; allowed: compressors without pooled stats")
@@ -35,4 +37,7 @@ def error_feedback(compressor: Compressor) -> Compressor:
         arrived = compressor.decompress(made.message, owed, context)
         return made._replace(state=(jax.tree.map(jnp.subtract, owed, arrived), made.state))
 
-    return compressor._replace(compress=compress, init=init)
+    server, weigh = compressor.server, compressor.server.weigh
+    if weigh is not None:
+        server = server._replace(weigh=lambda examples, states: weigh(examples, states[1]))
+    return compressor._replace(compress=compress, init=init, feedback=False, server=server)

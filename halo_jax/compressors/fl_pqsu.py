@@ -5,6 +5,10 @@ Quantisation is affine per tensor: s = (max - min) / 255, a whole zero point z =
 server averages the last uploads of all clients that have ever sent one. Pruning keeps the output filters of a layer
 with the largest l1 norms, and drops the inputs of the next layer that come from the others.
 
+# Choice: pruning starts anew, as it raises the loss: everyone uploads its next model, and what was uploaded before
+counts no more. The paper prunes a network that has been trained, before the first round; ours is as trained as
+`prune_round` rounds make it.
+
 Pruned weights stay 0 in training without biases and weight decay: a filter of zeros gives 0, where the gradient of ReLU
 is 0, and the weights behind it see inputs of 0.
 
@@ -13,13 +17,20 @@ Source: Xu, Fang, Ding, Zou, Xiong, IEEE Access 9, 2021 (doi 10.1109/ACCESS.2021
 
 import itertools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from halo_jax.compressors.base import Broadcast, Compressor, Server, Upload, positive, rebuild, tensors
+from halo_jax.compressors.base import Broadcast, Compressor, Server, Upload, peak, positive, rebuild, tensors
 from halo_jax.compressors.wire import Codes
+
+
+class Last(NamedTuple):
+    """What a client keeps of its last upload: its loss, and the stage: 0 none yet, 1 not pruned, 2 pruned."""
+
+    loss: jax.Array
+    stage: jax.Array
 
 
 def fl_pqsu(*, keep: float = 1.0, prune_round: int = 0) -> Compressor:
@@ -38,9 +49,11 @@ def fl_pqsu(*, keep: float = 1.0, prune_round: int = 0) -> Compressor:
     def compress(x, state, context, key):
         del key
         # Paper: its code takes the loss of the last minibatch. Choice: the mean over the round, which is less noisy.
-        sent = context.loss < state
+        stage = jnp.where((keep < 1) & (context.round >= prune_round), 2, 1)
+        sent = (stage > state.stage) | (context.loss < state.loss)
+        now = Last(context.loss, stage)
         message, nominal = _encode(x, context.plan)
-        return Upload(message, jnp.where(sent, context.loss, state), nominal, sent)
+        return Upload(message, jax.tree.map(lambda new, old: jnp.where(sent, new, old), now, state), nominal, sent)
 
     def start(weights):
         return (jnp.int32(0), _all_kept(tensors(weights), keep)) if keep < 1 else ()
@@ -56,11 +69,15 @@ def fl_pqsu(*, keep: float = 1.0, prune_round: int = 0) -> Compressor:
         message, nominal = _encode(weights, kept)
         return Broadcast(_decompress(message, weights, ()), message, nominal, state, kept)
 
-    def weigh(examples, thresholds):
-        return examples * jnp.isfinite(thresholds)
+    def weigh(examples, last):
+        return examples * (last.stage == jnp.max(last.stage))
 
-    # Paper: its code has a first threshold of 100. Choice: infinity, so that a task with large losses starts as well.
-    init, server = lambda weights: jnp.float32(jnp.inf), Server(init=start, broadcast=broadcast, weigh=weigh)
+    def init(weights):
+        # Paper: its code has a first threshold of 100. Choice: none, so that a task with large losses starts as well.
+        del weights
+        return Last(jnp.float32(jnp.inf), jnp.int32(0))
+
+    server = Server(init=start, broadcast=broadcast, weigh=weigh)
     return Compressor(compress, _decompress, init, carries="weights", remembers=True, server=server)
 
 
@@ -88,7 +105,7 @@ def _affine(part: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     # Choice: the range always holds 0, which the paper's zero point, clipped to 0..255, presumes; and the zero point is
     # rounded to nearest, not cut off, which would put the ends of the range off by up to a whole step.
     least, most = jnp.min(part, initial=0.0), jnp.max(part, initial=0.0)
-    scale = positive((most - least) / 255)
+    scale = positive((most - least) / 255) + 0 * peak(part)  # NaN stays NaN
     zero = jnp.round(-least / scale)
     code = jnp.round(jnp.clip(zero + part / scale, 0, 255))
     return (code - zero).astype(jnp.int32) & 255, zero.astype(jnp.int32), scale

@@ -45,7 +45,7 @@ def hsq(*, dimension: int = 16, codewords: int = 256, norm_bits: int = 6, unbias
         choice, rounding = jax.random.split(key)
         blocks = jnp.pad(part.reshape(-1), (0, -part.size % dimension)).reshape(-1, dimension)
         numbers, lengths = (_drawn if unbiased else _greedy)(blocks, vectors, choice)
-        least, most = jnp.min(lengths), jnp.max(lengths)
+        least, most = jnp.min(lengths), jnp.max(lengths) + jnp.sum(0 * lengths)  # NaN stays NaN
         scaled = (lengths - least) / positive(most - least) * top
         codes = stochastic_round(scaled, jax.random.uniform(rounding, scaled.shape))
         return numbers, jnp.clip(codes, 0, top).astype(jnp.int32), (least, most)

@@ -65,7 +65,7 @@ def jopeq(*, rate: int = 1, epsilon: float = 4.0, lattice: Literal[1, 2] = 1) ->
         sent = zip(codes.values, draws(context.shared, codes.values), scales, tensors(like), strict=True)
         return rebuild([_decode(code - most, law, dither, scale, part) for code, dither, scale, part in sent], like)
 
-    return Compressor(compress, decompress)
+    return Compressor(compress, decompress, feedback=False)  # a memory would take the noise back
 
 
 def laplace(rate: int, epsilon: float) -> Law:

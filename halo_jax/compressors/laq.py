@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from halo_jax.compressors.base import Compressor, Server, Upload, positive, rebuild, size_of
+from halo_jax.compressors.base import Compressor, Server, Upload, peak, positive, rebuild, size_of
 from halo_jax.compressors.wire import Codes
 
 CHANGES = 10  # D
@@ -35,7 +35,7 @@ def laq(*, bits: int = 4, slack: float = 1.0, max_skips: int = 100) -> Compresso
     # Paper: g is the gradient of one step, and the threshold is divided by (step size x clients)^2.
     # Choice: g is the update of local training; its mean is added at step size 1, so that the divisor is 1.
 
-    Bits: 32 + b d for an upload, nothing for a skip.
+    Bits: 32 + b d for an upload, nothing for a skip; 32 for the sum over d come with the model.
     """
     if bits not in range(1, MOST_BITS + 1):
         raise ValueError(f"laq: bits={bits}; allowed: 1 to {MOST_BITS}")
@@ -53,14 +53,14 @@ def laq(*, bits: int = 4, slack: float = 1.0, max_skips: int = 100) -> Compresso
     def compress(x, state, context, key):
         del key
         news = [g - h for g, h in zip(jax.tree.leaves(x), jax.tree.leaves(context.held), strict=True)]
-        radius = jnp.max(jnp.stack([jnp.max(jnp.abs(new), initial=0.0) for new in news]))
+        radius = peak(jnp.stack(list(map(peak, news))))
         message = Codes([_nearest(new, radius) for new in news], top + 1), radius
         moves = innovation(message)
         error = _square([move - new for move, new in zip(moves, news, strict=True)])
         little = _square(moves) <= context.plan + 3 * (error + state.error)
         skip = little & (state.skips < max_skips)
         kept = Lazy(jnp.where(skip, state.error, error), jnp.where(skip, state.skips + 1, 0))
-        return Upload(message, kept, 32 + bits * size_of(x), sent=~skip)
+        return Upload(message, kept, 32 + bits * size_of(x), sent=~skip, extra_down_bits=32)
 
     def decompress(message, like, context):
         return jax.tree.map(jnp.add, context.held, rebuild(innovation(message), like))

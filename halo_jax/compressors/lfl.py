@@ -9,6 +9,7 @@ train from T. A client sends U = Q(x + e) for its update x and keeps e <- x + e 
 Source: Amiri, Gunduz, Kulkarni, Poor, "Federated Learning With Quantized Global Model Updates" (arXiv 2006.10672).
 """
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +22,7 @@ from halo_jax.compressors.base import (
     Server,
     Upload,
     draws,
+    peak,
     positive,
     rebuild,
     size_of,
@@ -39,16 +41,17 @@ class Client(NamedTuple):
     heard: jax.Array
 
 
-def lfl(*, levels: int = 2, down_levels: int = 2, scope: Scope = "flat") -> Compressor:
-    """q = `levels` up and `down_levels` down, 1..255 each; m and M of the whole model, or (`scope="tensor"`) of each.
+def lfl(*, model_bits: int = 32, levels: int = 2, down_levels: int = 2, scope: Scope = "flat") -> Compressor:
+    """q = `levels` up, 2..255, `down_levels` down, 1..255; m and M of the whole model, or (`scope="tensor"`) of each.
 
-    A client that took no part in the round before has missed a D and is sent the whole model, as everyone is at first.
+    One level up would err by as much as M, and e would grow for ever. A client that took no part in the round before
+    has missed a D: it is sent the whole T, in float32, as everyone is sent the first model.
 
-    Bits, each way: 64 per (m, M) + d (1 + ceil(log2(q + 1))).
+    Bits, each way: 64 per (m, M) + d (1 + log2(q + 1)), rounded up.
     """
-    for option, value in {"levels": levels, "down_levels": down_levels}.items():
-        if value not in range(1, MOST_LEVELS + 1):
-            raise ValueError(f"lfl: {option}={value}; allowed: 1 to {MOST_LEVELS}")
+    for option, value, least in (("levels", levels, 2), ("down_levels", down_levels, 1)):
+        if value not in range(least, MOST_LEVELS + 1):
+            raise ValueError(f"lfl: {option}={value}; allowed: {least} to {MOST_LEVELS}")
 
     def init(weights):
         # -2: no round has a number of which this is the one before.
@@ -58,8 +61,9 @@ def lfl(*, levels: int = 2, down_levels: int = 2, scope: Scope = "flat") -> Comp
         whole = jax.tree.map(jnp.add, x, state.error)
         message = encode(tensors(whole, scope), levels, key)
         error = jax.tree.map(jnp.subtract, whole, rebuild(decode(message, levels), x, scope))
-        missed = state.heard != context.round - 1
-        return Upload(message, Client(error, context.round), _nominal(message, levels), whole_down=missed)
+        whole_bits = size_of(x) * jnp.where(context.round == 0, model_bits, 32)
+        missed = jnp.where(state.heard == context.round - 1, 0, whole_bits)
+        return Upload(message, Client(error, context.round), _nominal(message, levels), whole_down_bits=missed)
 
     def decompress(message, like, context):
         del context
@@ -70,13 +74,14 @@ def lfl(*, levels: int = 2, down_levels: int = 2, scope: Scope = "flat") -> Comp
         estimate = jax.tree.map(jnp.add, estimate, rebuild(decode(message, down_levels), weights, scope))
         return Broadcast(estimate, message, _nominal(message, down_levels), estimate)
 
-    return Compressor(compress, decompress, init, server=Server(init=lambda weights: weights, broadcast=broadcast))
+    server = Server(init=lambda weights: weights, broadcast=broadcast)
+    return Compressor(compress, decompress, init, feedback=False, server=server)
 
 
 def encode(parts: list[jax.Array], levels: int, key: jax.Array) -> tuple[Codes, list[jax.Array]]:
     """Each element as 2 level + (1 if negative), and (m, M) of each tensor."""
     sizes = [jnp.abs(part) for part in parts]
-    bounds = [jnp.stack([jnp.min(each), jnp.max(each)]) for each in sizes]
+    bounds = [jnp.stack([jnp.min(each), peak(each)]) for each in sizes]
     codes = []
     for part, each, (least, most), noise in zip(parts, sizes, bounds, draws(key, parts), strict=True):
         level = stochastic_round((each - least) / positive(most - least) * levels, noise)
@@ -101,4 +106,4 @@ def _coding(alphabet: int, number: int) -> Coding:
 
 def _nominal(message: tuple[Codes, list[jax.Array]], levels: int) -> int:
     codes, bounds = message
-    return 64 * len(bounds) + size_of(codes.values) * (1 + levels.bit_length())
+    return 64 * len(bounds) + math.ceil(size_of(codes.values) * (1 + math.log2(levels + 1)))

@@ -10,7 +10,18 @@ variants of Gupta et al., Quantization Robust Federated Learning, TMLR 2023 (arX
 import jax
 import jax.numpy as jnp
 
-from halo_jax.compressors.base import Broadcast, Compressor, Server, Upload, draws, positive, rebuild, size_of, tensors
+from halo_jax.compressors.base import (
+    Broadcast,
+    Compressor,
+    Server,
+    Upload,
+    draws,
+    peak,
+    positive,
+    rebuild,
+    size_of,
+    tensors,
+)
 from halo_jax.compressors.wire import Codes
 from halo_jax.quantize import stochastic_round
 
@@ -26,7 +37,7 @@ def qa_fl(*, bits: int = 8) -> Compressor:
 
     def on_grid(part: jax.Array) -> tuple[jax.Array, jax.Array]:
         """A tensor in steps of its Delta, and Delta."""
-        step = jnp.max(jnp.abs(part), initial=0.0) / top
+        step = peak(part) / top
         return part / positive(step), step
 
     # Choice: what travels is rounded stochastically, both ways. The average of the uploads replaces the server's

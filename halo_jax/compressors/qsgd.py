@@ -11,11 +11,11 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from halo_jax.compressors.base import Compressor, Scope, Upload, draws, positive, rebuild, size_of, tensors
+from halo_jax.compressors.base import Compressor, Scope, Upload, draws, peak, positive, rebuild, size_of, tensors
 from halo_jax.compressors.wire import Codes, width
 from halo_jax.quantize import stochastic_round
 
-NORMS = {"l2": jnp.linalg.norm, "max": lambda x: jnp.max(jnp.abs(x), initial=0.0)}
+NORMS = {"l2": jnp.linalg.norm, "max": peak}
 
 
 def qsgd(*, levels: int = 4, norm: Literal["l2", "max"] = "max", scope: Scope = "tensor") -> Compressor:
@@ -23,6 +23,10 @@ def qsgd(*, levels: int = 4, norm: Literal["l2", "max"] = "max", scope: Scope = 
 
     Bits: 32 per scale + d ceil(log2(2 s + 1)).
     """
+    if levels < 1:
+        raise ValueError(f"qsgd: levels={levels}; allowed: 1 or more")
+    if norm not in NORMS:
+        raise ValueError(f"qsgd: norm={norm!r}; allowed: {', '.join(NORMS)}")
 
     def compress(x, state, context, key):
         del context
@@ -34,7 +38,7 @@ def qsgd(*, levels: int = 4, norm: Literal["l2", "max"] = "max", scope: Scope = 
         del context
         return rebuild(decode(message, levels), like, scope)
 
-    return Compressor(compress, decompress)
+    return Compressor(compress, decompress, feedback=norm == "max")
 
 
 def encode(parts: list[jax.Array], levels: Any, norm: str, key: jax.Array, most: int) -> tuple[Codes, list[jax.Array]]:

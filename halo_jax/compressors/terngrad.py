@@ -11,7 +11,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from halo_jax.compressors.base import Compressor, Upload, draws, rebuild, size_of, tensors
+from halo_jax.compressors.base import Compressor, Upload, draws, peak, rebuild, size_of, tensors
 from halo_jax.compressors.wire import Codes
 
 SCALERS = ("sigma", "max")
@@ -32,7 +32,7 @@ def terngrad(*, clip: float = 2.5, scaler: Literal["sigma", "max"] = "sigma", sh
 
     def limits(parts: list[jax.Array]) -> tuple[list[jax.Array], list[jax.Array]]:
         """Where each tensor is clipped, and its own scaler."""
-        peaks = [jnp.max(jnp.abs(part), initial=0.0) for part in parts]
+        peaks = list(map(peak, parts))
         if not clip:
             return peaks, peaks
         # Choice: a tensor without spread, such as a single element, is not clipped; c sigma = 0 would erase it.

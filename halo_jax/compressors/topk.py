@@ -38,7 +38,7 @@ def largest(*, share: float = 0.01) -> Compressor:
         (flat,), size = tensors(x, "flat"), size_of(x)
         k = max(1, round(share * size))
         places = _places_of_largest(flat, k)
-        message = flat[places], Codes(places, size, coding="plain")
+        message = flat[places], Codes(places, size, coding="places")
         return Upload(message, state, k * (32 + (size - 1).bit_length()))
 
     def decompress(message, like, context):

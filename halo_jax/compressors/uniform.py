@@ -9,7 +9,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from halo_jax.compressors.base import Compressor, Upload, positive, size_of
+from halo_jax.compressors.base import Compressor, Upload, peak, positive, size_of
 from halo_jax.compressors.wire import Codes
 from halo_jax.quantize import levels, step_size, stochastic_round, uniform_like
 
@@ -27,7 +27,7 @@ def uniform(*, model_bits: int, bits: int = 0, rounding: Literal["stochastic", "
         top = levels(width) - 1
         draws = uniform_like(key, x) if rounding == "stochastic" else jax.tree.map(lambda leaf: None, x)
         floats = [leaf for leaf in jax.tree.leaves(x) if not jnp.issubdtype(leaf.dtype, jnp.integer)]
-        scales = [positive(jnp.max(jnp.abs(leaf), initial=0.0)) for leaf in floats]
+        scales = [positive(peak(leaf)) for leaf in floats]
 
         def encode(leaf, noise, scale):
             whole = leaf / scale * levels(width)

@@ -17,7 +17,7 @@ from jax import lax
 
 from halo_jax.compressors.huffman import canonical, huffman_lengths
 
-Coding = Literal["fixed", "plain", "radix", "huffman"]
+Coding = Literal["fixed", "places", "radix", "huffman"]
 _LENGTH_BITS = 6  # of one code length in Huffman's table; a code of 64 bits would need 10^13 symbols
 
 
@@ -29,9 +29,9 @@ class Codes:
       values: a tree of integer arrays.
       levels: the size of the alphabet, which both ends know; may be traced, int32 `[]`.
       most: a static bound of `levels`; 0 means that `levels` is static itself.
-      coding: `fixed`, ceil(log2 levels) bits each; `plain`, the same for codes that no table would shorten, such as
-        places: they are not counted one by one; `radix`, several in one whole number, near log2 levels (`levels`
-        static); `huffman`, a Huffman code of the whole message, its table included.
+      coding: `fixed`, ceil(log2 levels) bits each; `places`, the same for k different places out of `levels` (static),
+        of which an ideal coder needs log2 (levels choose k); `radix`, several in one whole number, near log2 levels
+        (`levels` static); `huffman`, a Huffman code of the whole message, its table included.
     """
 
     values: Any
@@ -56,7 +56,7 @@ class Counts:
 class Size(NamedTuple):
     """The weight of a message, whole numbers int32, stacked like the message.
 
-    `fixed_bits` are those of all parts but Huffman's, `raw_bits` those among them that no code shortens.
+    `fixed_bits` are those of all parts but Huffman's; `raw_bits` those of an ideal coder for what is not in `codes`.
     """
 
     nominal_bits: jax.Array
@@ -83,20 +83,21 @@ def size(message: Any, nominal_bits: Any, sent: Any = True, *, gated: bool = Fal
     for part in _parts(message):
         if not isinstance(part, Codes):
             raw += 32 * part.size
+            fixed += 32 * part.size
             continue
         number = sum(leaf.size for leaf in jax.tree.leaves(part.values))
-        if part.coding == "plain":
-            raw += number * width(part.levels)
-            continue
-        if part.coding == "fixed":
+        if part.coding in ("fixed", "places"):
             fixed += number * width(part.levels)
-        elif part.coding == "radix":
+        if part.coding == "places":
+            raw += _choice_bits(part.alphabet, number)
+            continue
+        if part.coding == "radix":
             grouped, bits = radix(part.alphabet)
             fixed += -(-number // grouped) * bits
         counts.append(Counts(sent * _histogram(part), part.coding))
     return Size(
         nominal_bits=sent * jnp.asarray(nominal_bits, jnp.int32),
-        fixed_bits=sent * (fixed + raw) + int(gated),
+        fixed_bits=sent * fixed + int(gated),
         raw_bits=sent * raw + int(gated),
         codes=tuple(counts),
     )
@@ -109,7 +110,7 @@ def packed_bits(weight: Size) -> int:
 
 
 def entropy_bits(weight: Size) -> int:
-    """sum of n_k log2(n / n_k) over the codes, rounded up, and Elias' gamma code of each n_k + 1: the ideal coder."""
+    """The ideal coder: sum of n_k log2(n / n_k) over the codes, rounded up, and Elias' gamma code of each n_k + 1."""
     total = int(weight.raw_bits)
     for part in weight.codes:
         counts = np.asarray(part.counts).astype(np.int64)
@@ -147,6 +148,12 @@ def unpack(data: bytes, like: Any) -> Any:
     return jax.tree.unflatten(jax.tree.structure(like, is_leaf=_is_codes), found)
 
 
+def _choice_bits(levels: int, number: int) -> int:
+    """log2 (levels choose number), rounded up."""
+    log = math.lgamma(levels + 1) - math.lgamma(number + 1) - math.lgamma(levels - number + 1)
+    return math.ceil(log / math.log(2) - 1e-6)
+
+
 def _is_codes(node: Any) -> bool:
     return isinstance(node, Codes)
 
@@ -167,7 +174,7 @@ def _bits_of(part: Any) -> np.ndarray:
     if not isinstance(part, Codes):
         return np.unpackbits(part.reshape(-1).view(np.uint32).astype(">u4").view(np.uint8))
     flat = np.concatenate([leaf.reshape(-1) for leaf in jax.tree.leaves(part.values)]).astype(np.int64)
-    if part.coding in ("fixed", "plain"):
+    if part.coding in ("fixed", "places"):
         return _binary(flat, int(width(part.levels)))
     if part.coding == "radix":
         grouped, bits = radix(part.alphabet)
@@ -192,7 +199,7 @@ def _number(bits: np.ndarray, each: int) -> np.ndarray:
 
 def _read_codes(bits: np.ndarray, part: Codes, number: int) -> tuple[np.ndarray, int]:
     """`number` codes from the start of `bits`, and how many bits they took."""
-    if part.coding in ("fixed", "plain"):
+    if part.coding in ("fixed", "places"):
         each = int(width(part.levels))
         return (_number(bits[: number * each], each) if each else np.zeros(number, np.int64)), number * each
     if part.coding == "radix":

@@ -7,6 +7,7 @@ import pytest
 
 from halo_jax.compressors.base import Compressor, Upload
 from halo_jax.compressors.error_feedback import error_feedback
+from halo_jax.compressors.fedhq import fedhq
 from halo_jax.compressors.qsgd import qsgd
 from halo_jax.compressors.terngrad import terngrad
 from tests.compressors.context import CONTEXT
@@ -61,8 +62,15 @@ def test_the_inner_state_and_bits_are_passed_on():
     assert (int(made.state[1]), made.nominal_bits) == (11, 7)
 
 
+def test_weights_of_the_average_see_the_inner_state():
+    inner = fedhq(client_bits=(4,))
+    examples, errors = np.float32([3, 5]), np.float32([0.5, 1])
+    expected = inner.server.weigh(examples, errors)
+    np.testing.assert_array_equal(error_feedback(inner).server.weigh(examples, (None, errors)), expected)
+
+
 def test_compressors_that_a_memory_does_not_fit_are_refused():
-    for wrong in ({"carries": "weights"}, {"remembers": True}):
+    for wrong in ({"carries": "weights"}, {"remembers": True}, {"feedback": False}):
         with pytest.raises(ValueError, match=r"error_feedback: carries=.*; allowed: carries='update', remembers=False"):
             error_feedback(counting_floor()._replace(**wrong))
     with pytest.raises(ValueError, match="error_feedback: stats=given; allowed: compressors without pooled stats"):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from halo_jax.compressors import wire
-from halo_jax.compressors.fl_pqsu import fl_pqsu
+from halo_jax.compressors.fl_pqsu import Last, fl_pqsu
 from tests.compressors.context import CONTEXT
 
-KEY = jax.random.key(0)
+KEY, NEVER = jax.random.key(0), Last(np.float32(np.inf), np.int32(0))
 # A convolution, its output flattened over 2 positions, and a dense layer.
 LAYERS = {
     "a": np.random.default_rng(2).normal(size=(3, 3, 1, 6)).astype(np.float32),
@@ -20,8 +20,8 @@ LAYERS = {
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def round_trip(compressor, x, context=CONTEXT, state=np.inf):
-    made = compressor.compress(x, jnp.float32(state), context, KEY)
+def round_trip(compressor, x, context=CONTEXT, state=NEVER):
+    made = compressor.compress(x, state, context, KEY)
     return compressor.decompress(made.message, x, context), made
 
 
@@ -61,12 +61,27 @@ def test_a_client_uploads_only_below_the_loss_of_its_last_upload():
         state = made.state
         sent.append(bool(made.sent))
     assert sent == [True, False, False, True, False, True]
-    assert (state, compressor.remembers, compressor.carries) == (1.0, True, "weights")
+    assert (state, compressor.remembers, compressor.carries) == ((1.0, 1), True, "weights")
 
 
-def test_the_server_averages_those_who_have_ever_uploaded():
-    weights = jax.jit(fl_pqsu().server.weigh)(np.float32([5, 7, 9]), np.float32([0.3, np.inf, 2]))
-    np.testing.assert_array_equal(weights, [5, 0, 9])
+def test_pruning_raises_the_loss_and_everyone_uploads_once_more():
+    compressor, state, sent = fl_pqsu(keep=0.5, prune_round=2), NEVER, []
+    for i, loss in enumerate((3.0, 2.0, 5.0, 4.0, 4.5)):
+        plan = tuple(np.arange(n) < n // 2 if i >= 2 else np.ones(n, bool) for n in (6, 4))
+        context = CONTEXT._replace(loss=np.float32(loss), round=np.int32(i), plan=plan)
+        _, made = round_trip(compressor, LAYERS, context, state)
+        state = made.state
+        sent.append(bool(made.sent))
+    assert sent == [True, True, True, True, False]
+    assert state == (4.0, 2)
+
+
+@pytest.mark.parametrize(
+    ("stages", "expected"), [([1, 0, 1], [5, 0, 9]), ([1, 2, 0], [0, 7, 0]), ([2, 2, 2], [5, 7, 9])]
+)
+def test_the_server_averages_those_who_have_uploaded_and_once_it_prunes_those_who_have_since(stages, expected):
+    last = Last(np.float32([0.3, 1, 2]), np.int32(stages))
+    np.testing.assert_array_equal(jax.jit(fl_pqsu().server.weigh)(np.float32([5, 7, 9]), last), expected)
 
 
 def test_the_strongest_filters_stay_with_what_they_feed():

@@ -112,21 +112,22 @@ def test_server_and_clients_hold_the_same_estimate_and_descend_a_quadratic():
 
 
 def test_the_first_broadcast_is_silent_and_the_whole_model_goes_to_those_who_missed_a_round():
-    server = DEFAULT.server
+    compressor = lfl(model_bits=8)
+    server = compressor.server
     down = jax.jit(lambda x: server.broadcast(x, server.init(x), jax.random.key(0)))(update())
     equal(down.weights, update())
     equal(down.message[0].values, [np.zeros(68, np.int32)])
-    state, found = start(DEFAULT, update()), []
+    state, found = start(compressor, update()), []
     for i in (0, 1, 2, 4, 5):
-        _, made = send(DEFAULT, update(), state, CONTEXT._replace(round=np.int32(i)), jax.random.key(0))
+        _, made = send(compressor, update(), state, CONTEXT._replace(round=np.int32(i)), jax.random.key(0))
         state = made.state
-        found.append(bool(made.whole_down))
-    assert found == [True, False, False, True, False]
+        found.append(int(made.whole_down_bits))
+    assert found == [8 * 68, 0, 0, 32 * 68, 0]
 
 
 @pytest.mark.parametrize(
     ("levels", "scope", "nominal", "coding"),
-    [(2, "flat", 64 + 68 * 3, "radix"), (2, "tensor", 128 + 68 * 3, "radix"), (3, "flat", 64 + 68 * 3, "fixed")],
+    [(2, "flat", 64 + 176, "radix"), (2, "tensor", 128 + 176, "radix"), (3, "flat", 64 + 68 * 3, "fixed")],
 )
 def test_messages_travel_bit_for_bit_and_are_counted(levels, scope, nominal, coding):
     compressor = lfl(levels=levels, scope=scope)
@@ -143,8 +144,8 @@ def test_a_single_code_is_not_grouped():
     )
 
 
-@pytest.mark.parametrize("options", [{"levels": 0}, {"down_levels": 256}, {"levels": -1}])
+@pytest.mark.parametrize("options", [{"levels": 1}, {"down_levels": 0}, {"down_levels": 256}, {"levels": -1}])
 def test_impossible_levels_are_named(options):
     ((option, value),) = options.items()
-    with pytest.raises(ValueError, match=f"^lfl: {option}={value}; allowed: 1 to 255$"):
+    with pytest.raises(ValueError, match=f"^lfl: {option}={value}; allowed: {1 + (option == 'levels')} to 255$"):
         lfl(**options)

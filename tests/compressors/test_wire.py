@@ -1,5 +1,7 @@
 """Messages as bytes: what is packed is read back bit for bit, and weighs what was counted."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +21,11 @@ from halo_jax.compressors.wire import (
 
 
 def codes_of(levels, coding, number=50, seed=0):
-    values = np.minimum(np.random.default_rng(seed).geometric(0.3, number) - 1, levels - 1)
+    rng = np.random.default_rng(seed)
+    values = np.minimum(rng.geometric(0.3, number) - 1, levels - 1)
+    if coding == "places":
+        levels += number
+        values = rng.permutation(levels)[:number]
     return Codes([values[:7].astype(np.int32), values[7:].reshape(-1, 1).astype(np.int32)], levels, 0, coding)
 
 
@@ -27,7 +33,7 @@ def weight_of(message, **options):
     return jax.device_get(size(message, 0, **options))
 
 
-@pytest.mark.parametrize("coding", ["fixed", "plain", "radix", "huffman"])
+@pytest.mark.parametrize("coding", ["fixed", "places", "radix", "huffman"])
 @pytest.mark.parametrize("levels", [1, 2, 3, 5, 16, 17, 81, 300])
 @pytest.mark.parametrize("number", [8, 53])
 def test_any_message_is_read_back_and_weighs_what_was_counted(coding, levels, number):
@@ -75,10 +81,13 @@ def test_a_huffman_code_is_within_a_bit_of_the_entropy_and_no_prefix_of_another(
     assert huffman_lengths([1, 1, 2, 4]) == [3, 3, 2, 1]
 
 
-def test_the_entropy_is_that_of_the_counts_with_its_table_and_what_no_code_shortens():
-    message = Codes([np.array([0, 0, 1, 1, 2, 2, 3, 3])], 4), np.float32(1), Codes([np.array([5, 7])], 8, 0, "plain")
+def test_the_entropy_is_that_of_the_counts_with_their_table_of_numbers_as_they_are_and_of_a_choice_of_places():
+    message = Codes([np.array([0, 0, 1, 1, 2, 2, 3, 3])], 4), np.float32(1), Codes([np.array([5, 7])], 8, 0, "places")
     table = 4 * 3  # Elias' gamma code of 3, four times
-    assert entropy_bits(weight_of(message)) == 16 + table + 32 + 6
+    assert entropy_bits(weight_of(message)) == 16 + table + 32 + 5  # 28 pairs of 8 places
+    for levels, number in ((1, 1), (4, 1), (1000, 1000), (1000, 10), (84_000, 840)):
+        places = Codes([np.arange(number)], levels, 0, "places")
+        assert entropy_bits(weight_of(places)) == (math.comb(levels, number) - 1).bit_length()
     one_sided = Codes([np.zeros(8, np.int32)], 2)
     assert entropy_bits(weight_of(one_sided)) == 0 + 7 + 1  # gamma codes of 9 and 1
 

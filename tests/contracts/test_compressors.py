@@ -10,6 +10,7 @@ import pytest
 from halo_jax import config
 from halo_jax.compressors import COMPRESSORS, Compressor
 from halo_jax.compressors.base import Context
+from halo_jax.compressors.error_feedback import error_feedback
 from halo_jax.compressors.wire import entropy_bits, pack, packed_bits, size, unpack
 from halo_jax.types import Precision
 
@@ -116,6 +117,34 @@ def test_zeros_constants_and_single_elements_come_out_finite_and_zeros_as_zeros(
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((found, sent.state)))
         if value == 0 and name not in PRIVATE:
             equal(found, x)
+
+
+@every
+def test_a_client_that_diverged_is_seen_to_and_never_comes_out_as_numbers(name):
+    """Of many elements a maximum may pass over a NaN, and a tensor of NaNs must not come out as zeros."""
+    compressor = made(name)
+    jitted = jax.jit(lambda x: upload(compressor, x, jax.random.key(0), context_of(compressor, x))[0])
+    x = np.random.default_rng(0).normal(size=(1600, 50)).astype(np.float32)
+    for wrong in (np.s_[801, 7], np.s_[:]):
+        diverged = x.copy()
+        diverged[wrong] = np.nan
+        assert not np.isfinite(jitted({"a": diverged, "b": x[:1, :20]})["a"]).all()
+
+
+@every
+def test_a_memory_stays_small_or_is_refused(name):
+    compressor = made(name)
+    try:
+        remembering = error_feedback(compressor)
+    except ValueError:
+        return
+    x = {"a": np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)}
+    context = context_of(compressor, x)
+    step = jax.jit(lambda state, key: remembering.compress(x, state, context, key).state)
+    state = remembering.init(x)
+    for key in jax.random.split(jax.random.key(0), 30):
+        state = step(state, key)
+    assert np.linalg.norm(state[0]["a"]) < 5 * np.linalg.norm(x["a"])
 
 
 PRIVATE = ("jopeq",)  # its noise is there to hide that nothing was sent

@@ -70,7 +70,7 @@ def test_terngrad_is_the_paper_s_rule(clip, scaler):
     compare(terngrad(clip=clip, scaler=scaler, share_scaler=False), twin)
 
 
-@pytest.mark.parametrize(("levels", "flat"), [(1, True), (2, True), (5, False)])
+@pytest.mark.parametrize(("levels", "flat"), [(2, True), (7, True), (5, False)])
 def test_lfl_is_the_paper_s_quantiser_with_the_sign_on_the_whole(levels, flat):
     def twin(x, noise):
         least, most = min(abs(v) for v in x), max(abs(v) for v in x)
