@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,8 @@ from halo_jax.federation import ClientResults, FederationState
 from halo_jax.progress import Display
 from halo_jax.stopping import Stopped, StopRequest
 from halo_jax.types import Precision
+
+_ALL = -1  # among the clients of which something has been reported: the whole arm
 
 
 class Arm(NamedTuple):
@@ -78,7 +81,7 @@ def run_arm(arm: Arm, programs: Programs, display: Display, stop: StopRequest) -
         checkpoints: Any = on_leader(lambda: held.enter_context(Checkpoints(arm.folder, keep, say)))
         done, state = _resume(arm, checkpoints, state)
         state = place(state, parts.executor)
-        display.begin_arm(arm.name, config.rounds, done)
+        display.begin_arm(arm.name, config.rounds, done, config.recipe.name)
         run_round, reported = programs.of(arm, parts.stages), set()
         for index in range(done, config.rounds):
             if distributed.anywhere(stop.signum > 0):
@@ -129,7 +132,11 @@ def _run_round(
     on_leader(lambda: record.append(arm.folder, row, rows, prints))
     if config.fingerprint:
         _say_fingerprints(arm.name, index + 1, prints, answers, display)
-    _say_dead(answers, health.name_tensors(state.model), config.dead_after, reported, display.say)
+    if math.isfinite(row.train_loss) and (scores is None or math.isfinite(scores.loss)):
+        _say_dead(answers, health.name_tensors(state.model), config.dead_after, reported, display.say)
+    elif _ALL not in reported:
+        reported.add(_ALL)
+        display.say(f"{arm.name} has diverged: no finite loss in round {index + 1}; what usually helps: a lower rate")
     return state, row
 
 

@@ -9,6 +9,7 @@ from that entry's own defaults.
 
 import ast
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import ml_collections
@@ -35,6 +36,7 @@ def expand_arms(config: Config) -> dict[str, Config]:
             schema.validate(expanded[arm])
         except ConfigError as error:
             raise ConfigError(f"arms={show(arm)}: {error}" if config.arms else str(error)) from error
+    _require_reached(config, expanded)
     return expanded
 
 
@@ -52,7 +54,10 @@ def _copy(config: Config) -> Config:
 def _expand(arm: str, config: Config) -> Config:
     name, _, text = arm.partition(":")
     named, one = _named(name), _copy(config)
-    given = dict(_assignment(part, named.section) for part in _split(text))
+    parts = _split(text) if ":" in arm else []
+    given = dict(_assignment(part, named.section) for part in parts)
+    if len(given) < len(parts):
+        raise ConfigError(f"{show(text)} says a field twice")
     for field in given.keys() & named.fields.keys():
         raise ConfigError(f"{field}={show(given[field])}, but {name} says {show(named.fields[field])}")
     fields = named.fields | given
@@ -80,7 +85,7 @@ def _named(name: str) -> _Named:
 
 def _split(text: str) -> list[str]:
     """The assignments in "a=1,b=(2,3)": commas within parentheses separate nothing."""
-    return [part for part in re.split(r",(?![^(]*\))", text) if part]
+    return re.split(r",(?![^(]*\))", text)
 
 
 def _assignment(text: str, section: str) -> tuple[str, Any]:
@@ -101,8 +106,30 @@ def _assignment(text: str, section: str) -> tuple[str, Any]:
     return field, float(found) if type(found) is int and isinstance(FIELDS[field].default, float) else found
 
 
+def _require_reached(config: Config, expanded: Mapping[str, Config]) -> None:
+    """Raise ConfigError for a field that would change nothing: its section names no entry, and every arm does."""
+    for section in SECTIONS[:2]:
+        chosen = config[section].name != FIELDS[f"{section}.name"].default
+        if chosen or any(one[section].name == config[section].name for one in expanded.values()):
+            continue
+        for field in _entrys_own(section):
+            value = schema.get(config, field)
+            if value != FIELDS[field].default:
+                arm = next(iter(expanded))
+                raise ConfigError(
+                    f"{field}={show(value)} reaches no arm, as each names a {section} of its own; say it in an arm, "
+                    f"such as {show(arm + (',' if ':' in arm else ':') + field + '=...')}"
+                )
+
+
+def _entrys_own(section: str) -> list[str]:
+    """The fields of a section that belong to the entry that it names: all but `recipe.phases` and the name."""
+    return [
+        name for name in FIELDS if name.startswith(f"{section}.") and name not in (f"{section}.name", "recipe.phases")
+    ]
+
+
 def _reset(config: Config, section: str) -> None:
-    """Every field of a section but `recipe.phases` at its default: they belong to the entry that is no longer named."""
-    for name, field in FIELDS.items():
-        if name.startswith(f"{section}.") and name != "recipe.phases":
-            config[section][name.partition(".")[2]] = field.default
+    """The fields at their defaults that belong to an entry which is no longer named."""
+    for name in _entrys_own(section):
+        config[section][name.partition(".")[2]] = FIELDS[name].default

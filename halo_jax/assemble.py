@@ -1,7 +1,8 @@
 """From the names in a config to the stages of a run: tables are asked here, and sizes are held against the data."""
 
+import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -44,10 +45,10 @@ class Parts(NamedTuple):
 
 def assemble(config: Config) -> Parts:
     """The parts of an experiment without arms: see `assemble_all`."""
-    return assemble_all([config])[0]
+    return assemble_all({"": config})[""]
 
 
-def assemble_all(configs: Sequence[Config]) -> list[Parts]:
+def assemble_all(configs: Mapping[str, Config]) -> dict[str, Parts]:
     """Load the data once, build the stages of every arm, and check sizes; nothing is written.
 
     The arms' configs may differ in `recipe`, `compressor`, `selector` and `evaluation`.
@@ -56,13 +57,15 @@ def assemble_all(configs: Sequence[Config]) -> list[Parts]:
       ConfigError: a name or a size does not fit, one line.
       DatasetError: the data are missing or wrong, one line.
     """
-    for config in configs:
-        check_names(config)
+    for arm, one in configs.items():
+        with _named(arm):
+            check_names(one)
     try:
         check_kernels()
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    config, root = configs[0], jax.random.key(configs[0].seed)
+    config = next(iter(configs.values()))
+    root = jax.random.key(config.seed)
     sizes = config.train_examples, config.test_examples, config.validation_examples
     dataset = datasets.load(config.dataset, config.data_dir, *sizes)
     executor, reason = resolve_executor(
@@ -70,19 +73,29 @@ def assemble_all(configs: Sequence[Config]) -> list[Parts]:
     )
     if jax.process_count() > 1 and executor != "shard":
         raise ConfigError(f"executor={config.executor!r}; allowed with several processes: shard or auto")
-    data = place(_federated_data(configs, dataset, root), executor)
+    data = place(_federated_data(list(configs.values()), dataset, root), executor)
     test = place(Images(dataset.test_images, jnp.asarray(dataset.test_labels)), executor)
     batch_size = min(config.batch_size, data.shards.indices.shape[1])  # more would be padding only
-    image_shape, parts, alike = dataset.train_images.shape[1:], [], {}
-    for one in configs:
-        known = json.dumps(one.recipe.to_dict())
-        if known not in alike:
-            alike[known] = _training(one, image_shape, dataset.num_classes, len(dataset.test_labels), executor)
-        recipe, module, evaluate, model = alike[known]
-        stages = _stages(one, recipe, module, model, image_shape, dataset.num_classes, batch_size)
-        rates = learning_rates(one, recipe)
-        parts.append(Parts(recipe, module, stages, data, test, evaluate, model, rates, executor, reason))
+    image_shape, parts, alike = dataset.train_images.shape[1:], {}, {}
+    for arm, one in configs.items():
+        with _named(arm):
+            known = json.dumps(one.recipe.to_dict())
+            if known not in alike:
+                alike[known] = _training(one, image_shape, dataset.num_classes, len(dataset.test_labels), executor)
+            recipe, module, evaluate, model = alike[known]
+            stages = _stages(one, recipe, module, model, image_shape, dataset.num_classes, batch_size)
+            rates = learning_rates(one, recipe)
+        parts[arm] = Parts(recipe, module, stages, data, test, evaluate, model, rates, executor, reason)
     return parts
+
+
+@contextlib.contextmanager
+def _named(arm: str) -> Iterator[None]:
+    """Lines about what is wrong name the arm, unless there is but one."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"arms={show(arm)}: {error}" if arm else str(error)) from error
 
 
 def _training(config: Config, image_shape: tuple[int, ...], num_classes: int, test_size: int, executor: str):

@@ -37,7 +37,7 @@ class Row(NamedTuple):
     """One arm over all seeds: means, and where a name says `spread` the standard deviation (of one seed: none).
 
     Payloads are as packed unless their name says otherwise, 1 MB = 10^6 bytes. Energy is that of all training samples
-    of all clients, by the cost model at the bits in the records.
+    of all clients, by the cost model; float32 training is priced as if it had the bits `priced_at`.
     """
 
     arm: str
@@ -55,6 +55,7 @@ class Row(NamedTuple):
     target_megabytes: float | None  # the same up to the first round that reaches the target, if every seed does
     uploads_percent: float
     energy_joule: float
+    priced_at: str  # the bits at which float32 training is priced; empty where clients train at those of their records
     paper_accuracy_percent: float | None
     paper_megabytes: float | None
 
@@ -73,10 +74,11 @@ def _row(arm: str, runs: Sequence[Run], target_percent: float) -> Row:
     accuracies = [100 * float(run.rounds["accuracy"][-1]) for run in runs]
     targets = [_to_target(run, target_percent) for run in runs]
     config, name = runs[0].config, arm.partition(":")[0]
+    quantised = config["recipe"]["name"] != "float32"
     bits = [run.clients[f"{part}_bits"] for run in runs for part in ("weights", "activations", "errors")]
     return Row(
         arm=arm_label(arm),
-        quantised_training="yes" if config["recipe"]["name"] != "float32" else "",
+        quantised_training="yes" if quantised else "",
         own_bits="yes" if any(len(np.unique(column)) > 1 for column in bits) or _deals_bits(config) else "",
         seeds=len(runs),
         accuracy_percent=mean(lambda run: 100 * float(run.rounds["accuracy"][-1])),
@@ -90,6 +92,7 @@ def _row(arm: str, runs: Sequence[Run], target_percent: float) -> Row:
         target_megabytes=None if None in targets else math.fsum(filter(None, targets)) / len(targets),
         uploads_percent=mean(lambda run: 100 * run.clients["uploads"].mean()),
         energy_joule=mean(_energy_joule),
+        priced_at="" if quantised else config["selector"]["start"],
         paper_accuracy_percent=PAPER.get(name, (None, None))[0],
         paper_megabytes=PAPER.get(name, (None, None))[1],
     )
@@ -123,7 +126,7 @@ _COLUMNS: dict[str, Callable[[Row], str]] = {
     "Top-1\n%": lambda row: f"{row.accuracy_percent:.2f}{_spread(row.accuracy_spread_percent)}",
     "Up kB\nDown": lambda row: f"{1000 * row.up_megabytes:.4g}\n{1000 * row.down_megabytes:.4g}",
     "Total MB\nto target": lambda row: f"{row.total_megabytes:.4g}\n{_number(row.target_megabytes)}",
-    "Energy\nJ": lambda row: f"{row.energy_joule:.4g}",
+    "Energy\nJ": lambda row: f"{row.energy_joule:.4g}" + (row.priced_at and f"\n({row.priced_at})"),
     "Paper %\nMB": lambda row: f"{_number(row.paper_accuracy_percent)}\n{_number(row.paper_megabytes)}",
 }
 
@@ -131,7 +134,7 @@ _COLUMNS: dict[str, Callable[[Row], str]] = {
 CAPTION = (
     "QT: clients train in low precision. HQ: clients have bits of their own. Up and down: packed, per client and "
     "round. Total: all clients, rounds and ways, to the end and to the target accuracy; 1 MB = 10^6 bytes. Energy: all "
-    "training samples, by the cost model; float32 training at its bits in the records. Paper: Table IV quotes "
+    "training samples, by the cost model; float32 training as if it had the bits in brackets. Paper: Table IV quotes "
     "other networks, client counts and meanings of a round."
 )
 

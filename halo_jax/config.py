@@ -133,8 +133,8 @@ def _check_together(config: Config) -> None:
     groups = demand.energy_clients + demand.latency_clients + demand.area_clients
     if groups > config.num_clients:
         raise ConfigError(
-            f"demand.*_clients add up to {groups}; allowed: at most num_clients={config.num_clients}, "
-            "for example --config.demand.energy_clients=0"
+            f"demand.energy_clients, latency_clients and area_clients add up to {groups}; "
+            f"allowed: at most num_clients={config.num_clients}, for example 0 for each"
         )
     for name in ("energy_mj", "latency_s", "area_mm2"):
         if len(demand[name]) not in (0, 1, config.num_clients):

@@ -23,10 +23,14 @@ class Scores(NamedTuple):
 
 
 def rank_of_label(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """How many classes come before the label, int32 `[B]`: larger logits, and equal ones of a lower index."""
+    """How many classes come before the label, int32 `[B]`: larger logits, and equal ones of a lower index.
+
+    Where a logit is NaN no answer is right: a model that has diverged has no accuracy.
+    """
     own = jnp.take_along_axis(logits, labels[:, None], axis=1)
     earlier = jnp.arange(logits.shape[1]) < labels[:, None]
-    return jnp.sum((logits > own) | ((logits == own) & earlier), axis=1)
+    rank = jnp.sum((logits > own) | ((logits == own) & earlier), axis=1)
+    return jnp.where(jnp.isnan(logits).any(axis=1), logits.shape[1], rank)
 
 
 def make_evaluate(

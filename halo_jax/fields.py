@@ -101,6 +101,7 @@ def _budget(metric: str) -> Field:
 
 
 _LONGEST_NAME = 100
+_LONGEST_ARM = 200  # a folder of that name
 
 FIELDS: dict[str, Field] = {
     # --- what is run
@@ -112,8 +113,11 @@ FIELDS: dict[str, Field] = {
     ),
     "arms": _numbers(
         (),
-        "selectors, precisions such as '8-8-8' or compressors, each with ':field=value,...' if need be; empty: one run",
-        lambda arm: isinstance(arm, str) and 0 < len(arm) <= _LONGEST_NAME and "/" not in arm,
+        "selectors, precisions such as '8-8-8' or compressors, each with ':field=value,...' if need be, "
+        f"at most {_LONGEST_ARM} letters, no '/'; empty: one run",
+        lambda arm: (
+            isinstance(arm, str) and 0 < len(arm.encode(errors="surrogatepass")) <= _LONGEST_ARM and "/" not in arm
+        ),
         "runs that differ only in precision, recipe or payload, one after the other, compared in one report",
     ),
     "seeds": _numbers(

@@ -45,18 +45,19 @@ def html(title: str, runs: Mapping[str, Run], figures: Mapping[str, bytes], note
     return _page(title, body)
 
 
-def comparison_html(title: str, rows: Sequence[Row], config: Mapping[str, Any], figures: Mapping[str, bytes]) -> str:
-    """The page of an experiment over several seeds: the whole comparison, its figures, and the configuration."""
+def comparison_html(title: str, rows: Sequence[Row], runs: Mapping[str, Run], figures: Mapping[str, bytes]) -> str:
+    """The page of an experiment over several seeds: the whole comparison, its figures, and every configuration."""
+    configs = {name: _flat(run.config) for name, run in runs.items()}
     plain = [[_number(value) for value in row] for row in rows]
     head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in Row._fields)
     lines = "".join(f"<tr><th>{row[0]}</th>{''.join(f'<td>{cell}</td>' for cell in row[1:])}</tr>" for row in plain)
     body = [
         f"<h1>{escape(title)}</h1>",
-        f"<p>{escape(_what_was_run({title: _flat(config)}))}</p>",
+        f"<p>{escape(_what_was_run(configs))}</p>",
         f'<div class="wide"><table class="numbers"><tr>{head}</tr>{lines}</table></div>',
         f'<p class="small">{escape(CAPTION)}</p>',
         *(_html_figure(caption, png) for caption, png in figures.items()),
-        f"<details><summary>Configuration</summary>{_html_facts({title: _flat(config)})}</details>",
+        f"<details><summary>Configuration</summary>{_html_facts(configs)}</details>",
     ]
     return _page(title, body)
 
@@ -111,7 +112,9 @@ def _html_cell(cell: Cell) -> str:
 
 
 def _html_figure(caption: str, png: bytes) -> str:
-    image = f'<img alt="" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+    image = (
+        f'<img alt="{escape(caption.partition(":")[0])}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+    )
     return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
 
 

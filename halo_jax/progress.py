@@ -8,11 +8,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from halo_jax.record import RoundRecord
 
 
-def describe(row: RoundRecord) -> str:
-    """Loss, accuracy and mean bits of a round, in words."""
+def describe(row: RoundRecord, recipe: str = "") -> str:
+    """Loss, accuracy and mean bits of a round, in words; float32 training has no bits."""
     accuracy = "" if row.accuracy is None else f"accuracy {100 * row.accuracy:5.2f} %  "
-    bits = f"{row.weights_bits:.1f}-{row.activations_bits:.1f}-{row.errors_bits:.1f}"
-    return f"loss {row.train_loss:8.4f}  {accuracy}bits {bits}"
+    bits = f"bits {row.weights_bits:.1f}-{row.activations_bits:.1f}-{row.errors_bits:.1f}"
+    return f"loss {row.train_loss:8.4f}  {accuracy}{recipe if recipe == 'float32' else bits}"
 
 
 class Display:
@@ -42,9 +42,9 @@ class Display:
         """Print one line above the progress."""
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def begin_arm(self, name: str, rounds: int, rounds_done: int) -> None:
+    def begin_arm(self, name: str, rounds: int, rounds_done: int, recipe: str = "") -> None:
         """A new arm starts, or goes on after `rounds_done` rounds."""
-        self._arm, self._rounds, self._first = name, rounds, True
+        self._arm, self._rounds, self._first, self._recipe = name, rounds, True, recipe
         self._left -= rounds_done
         self._last = time.perf_counter()
         self._task = self._progress.add_task(name, total=rounds, completed=rounds_done, status="compiling")
@@ -57,7 +57,7 @@ class Display:
             self._pace = elapsed if self._pace is None else 0.8 * self._pace + 0.2 * elapsed
         self._first = False
         self._left -= 1
-        text = describe(row) + ("" if self._pace is None else f"  {_clock(self._left * self._pace)} left")
+        text = describe(row, self._recipe) + ("" if self._pace is None else f"  {_clock(self._left * self._pace)} left")
         if self._console.is_terminal:
             self._progress.update(self._task, completed=row.round, status=text)
         else:

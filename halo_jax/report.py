@@ -29,14 +29,16 @@ METRICS = {
 HEADS = ("Top-1\n%", "Top-5\n%", "Energy\nmJ", "Latency\ns", "Area\nmm²", "Up\nkB", "Down\nkB")
 LEGEND = (
     "Accuracy of the final model. Energy, latency and area per training sample, payload per client and round "
-    "(1 kB = 1000 bytes): means over rounds and clients. Changes are against the first static arm."
+    "(1 kB = 1000 bytes): means over rounds and clients. Changes are against the row that has none: the first "
+    "arm of one precision, such as 8-8-8, else the first that does not select."
 )
 
 
 class TableRow(NamedTuple):
     """One row of the table: an arm, or a group of clients of an arm that selects.
 
-    A change is against the first static arm; None for that arm itself and where there is none.
+    A change is against the first arm of one precision, else the first static one; None for that arm itself and where
+    there is none.
     """
 
     arm: str
@@ -71,12 +73,13 @@ def table(runs: Mapping[str, Run]) -> list[TableRow]:
     a row for each group of clients that want low energy, latency or area.
     """
     runs = {arm: run for arm, run in runs.items() if run.rounds["round"].size}
-    static = next((run for run in runs.values() if not run.selects), None)
+    static = [arm for arm, run in runs.items() if not run.selects]
+    base = runs.get(min(static, key=lambda arm: not arm[0].isdecimal(), default=""))
     rows = []
     for arm, run in runs.items():
         top1, top5 = _last_percent(run, "accuracy"), _last_percent(run, "top5_accuracy")
         for label, costs in _costs_of_arm(arm_label(arm), run).items():
-            changes = [] if static is None or static is run else _change_percent(costs, _costs(static))
+            changes = [] if base is None or base is run else _change_percent(costs, _costs(base))
             row = TableRow(label, top1, top5, *costs.tolist(), *changes)
             widths = {"train_width": run.config["width"], "hardware_width": run.config["hardware"]["width"]}
             rows.append(row._replace(**widths))

@@ -84,7 +84,7 @@ def _prepare(config: Config, workdir: Path) -> list[Arm]:
     def prepare() -> list[Arm]:
         schema.validate(config)
         configs = expand_arms(config)
-        parts = assemble_all(list(configs.values()))
+        parts = assemble_all(configs if config.arms else {"": config}).values()
         folders = [workdir / name if config.arms else workdir for name in configs]
         return [Arm(*fields) for fields in zip(configs, configs.values(), parts, folders, strict=True)]
 
@@ -114,7 +114,7 @@ def _compare(workdir: Path, config: Config, runs: Mapping[str, record.Run], cons
     tables = {"comparison": record.read_columns(workdir / "comparison.csv")}
     drawn = figures.save_comparison(record.read_json(workdir / record.CONFIG), tables, workdir)
     pictures = {caption: path.read_bytes() for caption, path in drawn.items()}
-    record.write(workdir / "report.html", page.comparison_html(config.name, rows, config.to_dict(), pictures))
+    record.write(workdir / "report.html", page.comparison_html(config.name, rows, runs, pictures))
     console.print(comparison.render(rows, config.evaluation.target_percent))
     where = f"run folder {workdir}; open {workdir / 'report.html'}"
     console.print(where, highlight=False, markup=False, soft_wrap=True)
@@ -131,7 +131,7 @@ def _content(tree: Any) -> bytes:
 
 
 def _create(workdir: Path, config: Config, arms: Sequence[Arm]) -> None:
-    if config.arms and not (workdir / record.CONFIG).exists():
+    if config.arms:
         record.write(workdir / record.CONFIG, _json(config))
     for arm in arms:
         if not (arm.folder / record.CONFIG).exists():

@@ -89,6 +89,9 @@ def _read(workdir: Path) -> dict[str, Any]:
 
 def _compare(workdir: Path, theirs: Mapping[str, Any], config: Config, but: tuple[str, ...] = ()) -> None:
     old, new = _flatten(theirs), _flatten(json.loads(json.dumps(config.to_dict())))
+    for field in ("arms", "seeds"):  # an experiment may grow
+        if old[field] and set(old[field]) <= set(new[field]):
+            old[field] = new[field]
     compared = [field for field in FIELDS if field not in _FREE_FIELDS and not field.startswith(but)]
     different = [field for field in compared if old[field] != new[field]]
     if different:

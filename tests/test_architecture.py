@@ -51,7 +51,6 @@ LAYERS = {
     5: {"report", "page", "comparison"},  # and figures
     6: {"run", "arm", "arms", "results", "run_folder", "study"},  # and studies, which ask tables and stages
 }
-RIVALS = ("uniform", "qsgd", "terngrad", "uveqfed", "jopeq", "lfl", "laq", "hsq", "fl_pqsu", "qa_fl")
 ALSO = {
     "config": {"fields"},
     "hardware.base": {"hardware.bill"},  # a chip is what makes out a bill
@@ -61,14 +60,10 @@ ALSO = {
     "hardware.bit_serial": {"hardware.bill", "hardware.sizes", "hardware.device_file"},
     "compressors.wire": {"compressors.huffman"},
     "compressors.base": {"compressors.wire"},  # a message is made of its codes
-    **{f"compressors.{name}": {"compressors.wire"} for name in RIVALS},
-    **{f"compressors.{name}": {"compressors.wire", "compressors.qsgd"} for name in ("fedhq", "adaquantfl")},
+    **{f"compressors.{name}": {"compressors.qsgd"} for name in ("fedhq", "adaquantfl")},
     "compressors.fedhq_plus": {"compressors.fedhq"},
-    "compressors.ef_signsgd": {"compressors.wire", "compressors.error_feedback"},
-    "compressors.powersgd": {"compressors.wire", "compressors.error_feedback"},
-    "compressors.topk": {"compressors.wire", "compressors.error_feedback"},
-    "compressors.drive": {"compressors.wire", "compressors.rotation"},
-    "compressors.eden": {"compressors.wire", "compressors.rotation"},
+    **{f"compressors.{name}": {"compressors.error_feedback"} for name in ("ef_signsgd", "powersgd", "topk")},
+    **{f"compressors.{name}": {"compressors.rotation"} for name in ("drive", "eden")},
     "federation": {"exchange"},
     "study": {"run_folder", "hardware.device_file"},
     **{f"selectors.{name}": {"selectors.grid"} for name in ("exhaustive", "gradient_search")},
@@ -152,6 +147,7 @@ def allowed(module: str) -> set[str]:
         return LAYERS[0] | {"quantize"} | ALSO.get(module, set())
     if folder in TABLES and folder != "studies":
         own = {f"{folder}.base"} if "." in module else {n for n in MODULES if in_folder(n, folder)}
+        own |= {"compressors.wire"} if folder == "compressors" else set()  # messages are made of its codes
         no_folder = {name for name in base if "." not in name}
         layers = {"layers"} if folder in ("models", "recipes") else set()
         return no_folder | own | layers | ALSO.get(module, set())

@@ -49,9 +49,21 @@ def test_an_arm_that_changes_a_name_starts_from_that_entrys_own_defaults():
         ("qsgd:levels=999", "compressor.levels=999; allowed: a whole number from 0 to 255"),
         ("qsgd:partition.alpha=1.0", "partition.alpha is the same for all arms; theirs: fields of recipe, .*"),
         ("qsgd:compressor.name=lfl", "compressor.name='lfl', but qsgd says 'qsgd'"),
+        ("qsgd:", "'' is not of the form FIELD=VALUE"),
+        ("qsgd:levels=4,levels=5", "'levels=4,levels=5' says a field twice"),
         ("9-8-8", "selector.start='9-8-8'; allowed: .*"),
     ],
 )
 def test_a_wrong_arm_is_one_line_that_says_what_would_be_right(text, message):
     with pytest.raises(ConfigError, match=f"^arms={text!r}: {message}$".replace("(", r"\(").replace(")", r"\)")):
         arm(text)
+
+
+def test_a_field_of_the_experiment_that_every_arm_resets_is_refused():
+    with pytest.raises(ConfigError, match=r"^compressor.levels=7 reaches no arm, .*'qsgd:compressor.levels=...'$"):
+        arm("qsgd", compressor={"levels": 7})
+    with pytest.raises(ConfigError, match=r"^recipe.loss=.* such as 'qsgd:recipe.name=float32,recipe.loss=...'$"):
+        arm("qsgd:recipe.name=float32", recipe={"loss": "cross_entropy"})
+    both = toy_config(arms=("qsgd:recipe.name=float32", "qsgd"), recipe={"loss": "cross_entropy"})
+    assert [one.recipe.loss for one in expand_arms(both).values()] == ["sse", "cross_entropy"]
+    assert arm("qsgd:recipe.name=float32", recipe={"phases": (0.5, 0.5, 0.0)}).recipe.phases == (0.5, 0.5, 0.0)

@@ -173,7 +173,7 @@ def test_unknown_and_missing_fields_are_named():
         ("rounds", 10**5000, "<int>"),
         ("name", "x" * 101, "'xxx"),
         ("dataset", "x" * 9999, "'xxx"),
-        ("arms", ("x" * 101,), "('xxx"),
+        ("arms", ("x" * 201,), "('xxx"),
         ("recipe__phases", (0.25,) * 999, "(0.25, 0.25"),
         ("width", np.ones((3, 3)), "array([[1., 1., 1.],        [1., 1., 1.]"),
         ("x" * 9999, 1, "unknown field 'xxx"),

@@ -46,6 +46,11 @@ def test_rank_counts_larger_logits_and_equal_ones_before():
     assert ranks.tolist() == [0, 1, 2, 3]  # all equal: one right answer of four, as argmax
 
 
+def test_a_model_that_has_diverged_gets_nothing_right():
+    logits = jnp.array([[jnp.nan, 0, 1], [0, jnp.nan, 1], [jnp.nan] * 3, [0, 2, jnp.inf]])
+    assert rank_of_label(logits, jnp.array([0, 2, 1, 2])).tolist() == [3, 3, 3, 0]
+
+
 @pytest.mark.parametrize("make", [float32, wage])
 def test_scores_are_those_of_the_whole_split(make):
     recipe, data = make(), split()

@@ -91,6 +91,13 @@ def test_first_static_arm_is_the_base_wherever_it_stands(runs):
     assert rows["HaLo-FL-E"].payload_up_change_percent == pytest.approx(300)
 
 
+def test_an_arm_of_one_precision_is_the_base_before_any_compressor(runs):
+    rows = report.table({"qsgd": runs["2-4-4"], "8-8-8": runs["8-8-8"]})
+    assert [row.latency_change_percent for row in rows] == [pytest.approx(-50), None]
+    (rival, *_) = report.table({"qsgd": runs["2-4-4"], "halo_ps": runs["halo_ps"]})
+    assert rival.latency_change_percent is None
+
+
 def test_accuracy_is_that_of_the_last_evaluated_round(tmp_path, rows):
     run = write_run(tmp_path / "run", rounds=5, eval_every=2)
     (mean, *_) = report.table({"halo_ps": run})

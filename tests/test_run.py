@@ -280,6 +280,15 @@ def test_fingerprints_are_printed_on_demand_and_chain_from_round_to_round(whole,
     assert "broadcast" not in whole[1]
 
 
+def test_a_model_that_diverges_is_reported_once_and_has_no_accuracy(tmp_path):
+    config = toy_config(arms=("8-8-8",))
+    config.recipe.name, config.recipe.learning_rates = "float32", (1e20, 1e20, 1e20)
+    text = launch(config, tmp_path / "toy")
+    assert text.count("8-8-8 has diverged: no finite loss in round ") == 1
+    assert "has learned nothing" not in text
+    assert record.read(tmp_path / "toy" / "8-8-8").rounds["accuracy"][-1] == 0
+
+
 def test_a_dead_network_is_reported_with_layer_client_and_what_helps(tmp_path):
     config = toy_config(arms=("8-8-8",), dead_after=2)
     config.recipe.learning_rates = (4096.0, 4096.0, 4096.0)

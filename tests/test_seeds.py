@@ -58,7 +58,7 @@ def test_payloads_in_the_records_are_those_of_the_formulas(both):
     assert (arm.rounds["payload_up_bits"] == arm.clients["payload_up_bits"].reshape(-1, 2).sum(1)).all()
     lazy = record.read(folder / "seed_0" / ARMS[1])
     assert set(lazy.clients["payload_up_nominal_bits"]) == {4 * weights + 32}
-    assert set(lazy.clients["payload_down_bits"]) == {8 * weights}
+    assert set(lazy.clients["payload_down_bits"]) == {8 * weights + 32}  # and the threshold
     assert set(lazy.rounds["uploads"]) == {2}
 
 
@@ -89,10 +89,21 @@ def test_a_seed_alone_stopped_and_launched_again_is_the_same_run_and_a_second_la
     assert (folder / "comparison.csv").exists()
 
 
+def test_a_finished_experiment_grows_by_seeds_and_arms_without_training_anything_again(both):
+    folder, _, config = both
+    grown = config_of(seeds=(3, 0, 5), evaluation=config.evaluation)
+    grown.arms = (*ARMS, "qsgd")
+    text = launch(grown, folder)
+    assert text.count("  round ") == 2 + 2 + 6  # the new arm of two seeds, and a new seed
+    assert read_columns(folder / "comparison.csv")["seeds"].tolist() == [3, 3, 3]
+    with pytest.raises(ConfigError, match=r"holds another run \(arms=.* there, .* here, seeds=\[3, 0, 5\] there"):
+        launch(config, folder)
+
+
 def test_other_seeds_are_another_run_and_overwrite_leaves_nothing_of_the_old(both):
     folder, _, config = both
     other = config_of(seeds=(0,), evaluation=config.evaluation)
-    with pytest.raises(ConfigError, match=r"holds another run \(seeds=\[3, 0\] there, \[0\] here\)"):
+    with pytest.raises(ConfigError, match=r"holds another run \(.*seeds=\[3, 0, 5\] there, \[0\] here\)"):
         launch(other, folder)
     (folder / "notes.txt").write_text("mine")
     launch(other, folder, overwrite=True)

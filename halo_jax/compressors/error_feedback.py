@@ -20,12 +20,13 @@ def error_feedback(compressor: Compressor) -> Compressor:
 
     Bits: those of `compressor`.
     """
-    if compressor.carries != "update" or compressor.remembers or not compressor.feedback:
-        kind = f"carries={compressor.carries!r}, remembers={compressor.remembers}, feedback={compressor.feedback}"
-        raise ValueError(f"error_feedback: {kind}; allowed: carries='update', remembers=False, feedback=True")
     # Choice: maxima over the cohort are taken of x, before a memory is added; they would not bound x + e.
-    if compressor.stats is not None:
-        raise ValueError("error_feedback: stats=given; allowed: compressors without pooled stats")
+    shared_scale = compressor.stats is not None
+    if compressor.carries != "update" or compressor.remembers or shared_scale or not compressor.feedback:
+        raise ValueError(
+            "error_feedback=True; allowed: where updates are sent, without a memory, a scale of the cohort's or noise "
+            "for privacy, and with an error below the update"
+        )
 
     def init(weights):
         return jax.tree.map(jnp.zeros_like, weights), compressor.init(weights)

@@ -24,6 +24,7 @@ STYLES = (
     {"color": "#009e73", "linestyle": "-.", "marker": "D"},
     {"color": "#7b3294", "linestyle": (0, (5, 1, 1, 1, 1, 1)), "marker": "v"},
 )
+
 # Bars of what belongs to a dimension: dark, light and striped, also where they are narrow or grey.
 FILLS = {
     "weights": {"facecolor": "#0072b2", "edgecolor": "black"},
@@ -84,6 +85,13 @@ def layer_bars(axes: Axes, bars: Mapping[str, tuple[np.ndarray, Mapping[str, Any
 def layers_wide(layers: int) -> float:
     """The width in inches that so many layers need."""
     return float(np.clip(4.5 + 0.3 * layers, 6.5, 13))
+
+
+def style(i: int) -> dict[str, Any]:
+    """The style of line `i`: no two of the first 25 are alike, nor share colour and dashes."""
+    size, turn = len(STYLES), i // len(STYLES)
+    colour, dashes, marker = STYLES[i % size], STYLES[(i + turn) % size], STYLES[(i + 2 * turn) % size]
+    return {"color": colour["color"], "linestyle": dashes["linestyle"], "marker": marker["marker"]}
 
 
 def legend_beside(axes: Axes, **options: Any) -> None:

@@ -25,6 +25,19 @@ def test_accuracy_has_a_line_an_arm_with_the_records_values(runs):
         np.testing.assert_array_equal(line.get_ydata(), 100 * run.rounds["accuracy"])
 
 
+def test_no_two_of_many_arms_look_alike_and_all_their_names_are_in_the_picture(runs):
+    many = {f"qsgd:levels={i},recipe.name=float32": runs["8-8-8"] for i in range(1, 26)}
+    figure = figures.FIGURES["accuracy_by_round"](many)
+    looks = {(line.get_color(), str(line._dash_pattern), line.get_marker()) for line in figure.axes[0].lines}
+    assert len(looks) == 25
+    few = dict(list(many.items())[:9])
+    figure = figures.FIGURES["accuracy_by_round"](few)
+    figure.draw_without_rendering()
+    legend = figure.axes[0].get_legend()
+    assert legend.get_window_extent().x1 <= figure.bbox.x1
+    assert len(legend.get_texts()) == 9
+
+
 def test_accuracy_leaves_out_rounds_without_evaluation(tmp_path):
     run = write_run(tmp_path / "run", rounds=7, eval_every=3)
     (line,) = figures.FIGURES["accuracy_by_round"]({"halo_ps": run}).axes[0].lines
