@@ -65,7 +65,7 @@ def stopped(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def parts_and_programs():
-    parts = assemble_all(list(expand_arms(config_of_the_run()).values()))
+    parts = assemble_all(expand_arms(config_of_the_run()))
     return parts, Programs()
 
 
