@@ -87,6 +87,11 @@ class LossSum(NamedTuple):
         return jnp.where(self.nan, jnp.nan, self.whole.as_float() / 256 / count)
 
 
+def _straight_through(view: Callable[[Any], Any], params: Any) -> Any:
+    """`view(params)`, with the gradients of `params`."""
+    return jax.tree.map(lambda p, v: p + lax.stop_gradient(v - p), params, view(params))
+
+
 def make_local_train(
     module: nn.Module,
     recipe: Recipe,
@@ -103,13 +108,12 @@ def make_local_train(
     computes with, such as to rounded ones; gradients go straight through it.
     """
 
-    def seen(params):
-        return params if view is None else jax.tree.map(lambda p, v: p + lax.stop_gradient(v - p), params, view(params))
-
     def objective(params, images, labels, mask, precision, key):
-        inputs = normalise(images), precision
+        variables = {"params": params if view is None else _straight_through(view, params)}
         logits: Any
-        logits, left = module.apply({"params": seen(params)}, *inputs, rngs={"error": key}, mutable=[health.COLLECTION])
+        logits, left = module.apply(
+            variables, normalise(images), precision, rngs={"error": key}, mutable=[health.COLLECTION]
+        )
         terms = recipe.loss(logits, labels)
         weights = mask.astype(jnp.float32).reshape(mask.shape + (1,) * (terms.ndim - 1))
         return jnp.sum(terms * weights), (LossSum.of(terms, mask), left)
