@@ -1,5 +1,6 @@
 """What all figures share: a titled canvas, styles that survive grey print, the groups of clients, an axis of layers."""
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -123,9 +124,9 @@ def selection(config: Config, tables: Tables) -> dict[str, Run]:
     return {config["selector"]["name"]: Run(dict(config), {"round": np.unique(clients["round"])}, clients, {})}
 
 
-def arm_name(arm: str) -> str:
-    """What the legend calls an arm."""
-    return arm_label(arm)
+def arm_name(arm: str, letters: int = 200) -> str:
+    """What a legend or a title calls an arm, in lines of so many letters."""
+    return textwrap.fill(arm_label(arm), letters)
 
 
 def selecting(runs: Mapping[str, Run]) -> dict[str, Run]:

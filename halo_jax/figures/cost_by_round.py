@@ -1,5 +1,6 @@
 """Paper, Fig. 4: energy, latency and area by round for each group of clients, relative to 8-8-8."""
 
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -38,7 +39,8 @@ def draw(runs: Mapping[str, Run]) -> Figure | None:
     for row, (arm, run) in zip(grid, shown.items(), strict=True):
         for axes, group in zip(row, groups, strict=True):
             _panel(axes, run, group, reference)
-        row[0].set_ylabel(f"{arm_name(arm)}: cost relative\nto {of}")
+        head = textwrap.fill(f"{arm_name(arm)}: cost relative", 30)
+        row[0].set_ylabel(f"{head}\nto {of}")
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return figure

@@ -44,7 +44,7 @@ def draw(runs: Mapping[str, Run]) -> Figure | None:
             if group in found:
                 path, who = found[group]
                 _panel(axes, path, depth, runs[arm].config["selector"])
-                axes.set_title(f"{arm_name(arm)}, low {group}\n({who})", fontsize=10)
+                axes.set_title(f"{arm_name(arm, 34)}, low {group}\n({who})", fontsize=10)
     figure.supxlabel("bits of weights-activations-errors; grey: choices that were not taken", fontsize=9)
     return figure
 
