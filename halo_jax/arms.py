@@ -31,11 +31,9 @@ def expand_arms(config: Config) -> dict[str, Config]:
     """The config of every arm, without arms of its own. Raises ConfigError, one line."""
     expanded = {}
     for arm in config.arms or (config.selector.name,):
-        try:
+        with schema.naming(arm if config.arms else ""):
             expanded[arm] = _expand(arm, config) if config.arms else _copy(config)
             schema.validate(expanded[arm])
-        except ConfigError as error:
-            raise ConfigError(f"arms={show(arm)}: {error}" if config.arms else str(error)) from error
     _require_reached(config, expanded)
     return expanded
 

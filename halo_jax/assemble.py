@@ -1,8 +1,7 @@
 """From the names in a config to the stages of a run: tables are asked here, and sizes are held against the data."""
 
-import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +12,7 @@ from flax import linen as nn
 from halo_jax import datasets, federation
 from halo_jax.clients import place, resolve_executor
 from halo_jax.compressors.base import size_of
-from halo_jax.config import Config, ConfigError, cohort_size, show
+from halo_jax.config import Config, ConfigError, cohort_size, naming, show
 from halo_jax.contraction import check_kernels
 from halo_jax.entries import build, check_names, make_compressor, make_selector
 from halo_jax.evaluation import make_evaluate
@@ -58,7 +57,7 @@ def assemble_all(configs: Mapping[str, Config]) -> dict[str, Parts]:
       DatasetError: the data are missing or wrong, one line.
     """
     for arm, one in configs.items():
-        with _named(arm):
+        with naming(arm):
             check_names(one)
     try:
         check_kernels()
@@ -78,7 +77,7 @@ def assemble_all(configs: Mapping[str, Config]) -> dict[str, Parts]:
     batch_size = min(config.batch_size, data.shards.indices.shape[1])  # more would be padding only
     image_shape, parts, alike = dataset.train_images.shape[1:], {}, {}
     for arm, one in configs.items():
-        with _named(arm):
+        with naming(arm):
             known = json.dumps(one.recipe.to_dict())
             if known not in alike:
                 alike[known] = _training(one, image_shape, dataset.num_classes, len(dataset.test_labels), executor)
@@ -87,15 +86,6 @@ def assemble_all(configs: Mapping[str, Config]) -> dict[str, Parts]:
             rates = learning_rates(one, recipe)
         parts[arm] = Parts(recipe, module, stages, data, test, evaluate, model, rates, executor, reason)
     return parts
-
-
-@contextlib.contextmanager
-def _named(arm: str) -> Iterator[None]:
-    """Lines about what is wrong name the arm, unless there is but one."""
-    try:
-        yield
-    except ConfigError as error:
-        raise ConfigError(f"arms={show(arm)}: {error}" if arm else str(error)) from error
 
 
 def _training(config: Config, image_shape: tuple[int, ...], num_classes: int, test_size: int, executor: str):

@@ -4,8 +4,10 @@
 value and what is allowed.
 """
 
+import contextlib
 import difflib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import ml_collections
@@ -65,6 +67,15 @@ def unknown_field(name: str) -> str:
     near = difflib.get_close_matches(name, FIELDS) or [field for field in FIELDS if name and field.startswith(name)]
     hint = f"did you mean {' or '.join(near)}?" if near else "all fields stand in halo_jax/fields.py"
     return f"unknown field {show(name)}; {hint}"
+
+
+@contextlib.contextmanager
+def naming(arm: str) -> Iterator[None]:
+    """Lines about what is wrong name the arm, unless it has no name."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"arms={show(arm)}: {error}" if arm else str(error)) from error
 
 
 def explain(message: str) -> str:
