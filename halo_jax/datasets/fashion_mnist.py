@@ -5,7 +5,8 @@ algorithms", arXiv:1708.07747, 2017.
 """
 
 from halo_jax.datasets.base import Dataset
-from halo_jax.datasets.mnist import load_28x28
+from halo_jax.datasets.mnist import read_idx_files
+from halo_jax.datasets.places import search
 
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
 DEBIAN_DIR = "/usr/share/datasets/fashion-mnist"  # where that package puts its IDX files
@@ -17,4 +18,5 @@ def load(data_dir: str = "") -> Dataset:
     Those are `data/fashion_mnist`, the Debian package, and the default folder of tensorflow_datasets. Raises
     DatasetError, one line, if it is nowhere (with the command that gets it) or broken.
     """
-    return load_28x28("fashion_mnist", data_dir, (DEBIAN_DIR,), DEBIAN_PACKAGE)
+    places = {"system_dirs": (DEBIAN_DIR,), "package": DEBIAN_PACKAGE}
+    return search("fashion_mnist", data_dir, "IDX files", read_idx_files, **places)

@@ -10,32 +10,32 @@ import math
 import struct
 import zlib
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 
-from halo_jax.datasets.base import Dataset, DatasetError
+from halo_jax.datasets.base import Dataset, DatasetError, fault
 
-# split -> (images, labels), as MNIST, Fashion-MNIST and Debian's package name them; each may end in .gz
-FILES = {
-    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-}
+# (images, labels) of train and test, as MNIST, Fashion-MNIST and Debian's package name them; each may end in .gz
+Names = tuple[tuple[str, str], tuple[str, str]]
+FILES: Names = (
+    ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+)
 _GZIP_MAGIC = b"\x1f\x8b"
 _UNSIGNED_BYTE = 0x08
 
 
-def present(folder: Path) -> bool:
+def present(folder: Path, files: Names = FILES) -> bool:
     """Whether `folder` holds any of the four files: half a set is an error, not an absence."""
-    return any(_find(folder, name) for names in FILES.values() for name in names)
+    return any(_find(folder, name) for names in files for name in names)
 
 
-def read_dataset(folder: Path, num_classes: int) -> Dataset:
+def read_dataset(folder: Path, num_classes: int, files: Names = FILES) -> Dataset:
     """Read the four files in `folder`.
 
     Raises DatasetError, one line that names the file, if one is missing or broken or if the counts disagree.
     """
-    return Dataset(*_read_split(folder, *FILES["train"]), *_read_split(folder, *FILES["test"]), num_classes)
+    return Dataset(*_read_split(folder, *files[0]), *_read_split(folder, *files[1]), num_classes)
 
 
 def read_idx(path: Path, rank: int) -> np.ndarray:
@@ -47,13 +47,13 @@ def read_idx(path: Path, rank: int) -> np.ndarray:
     raw = _read_bytes(path)
     header = 4 + 4 * rank
     if len(raw) < header:
-        _fault(path, f"{len(raw)} bytes long", f"at least the {header} bytes of the header")
+        fault(path, f"{len(raw)} bytes long", f"at least the {header} bytes of the header")
     magic, *shape = struct.unpack(f">{1 + rank}I", raw[:header])
     right = _UNSIGNED_BYTE << 8 | rank
     if magic != right:
-        _fault(path, f"magic number 0x{magic:08x}", f"0x{right:08x} (unsigned bytes, {rank} dimensions)")
+        fault(path, f"magic number 0x{magic:08x}", f"0x{right:08x} (unsigned bytes, {rank} dimensions)")
     if len(raw) - header != math.prod(shape):
-        _fault(path, f"{len(raw) - header} bytes of data", f"{math.prod(shape)} for the dimensions {shape}")
+        fault(path, f"{len(raw) - header} bytes of data", f"{math.prod(shape)} for the dimensions {shape}")
     return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
 
 
@@ -62,7 +62,7 @@ def _read_split(folder: Path, images_name: str, labels_name: str) -> tuple[np.nd
     images_path, labels_path = _required(folder, images_name), _required(folder, labels_name)
     images, labels = read_idx(images_path, rank=3), read_idx(labels_path, rank=1)
     if len(labels) != len(images):
-        _fault(labels_path, f"{len(labels)} labels", f"{len(images)}, one per image in {images_path.name}")
+        fault(labels_path, f"{len(labels)} labels", f"{len(images)}, one per image in {images_path.name}")
     return images[..., None], labels.astype(np.int32)
 
 
@@ -83,14 +83,10 @@ def _read_bytes(path: Path) -> bytes:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        _fault(path, f"that it cannot be read ({error.strerror})", "a file that can")
+        fault(path, f"that it cannot be read ({error.strerror})", "a file that can")
     if not raw.startswith(_GZIP_MAGIC):
         return raw
     try:
         return gzip.decompress(raw)
     except (EOFError, OSError, zlib.error) as error:
-        _fault(path, f"broken gzip data ({error})", "a whole gzip file; fetch it again")
-
-
-def _fault(path: Path, found: str, right: str) -> NoReturn:
-    raise DatasetError(f"{path}: found {found}; right: {right}")
+        fault(path, f"broken gzip data ({error})", "a whole gzip file; fetch it again")

@@ -13,8 +13,43 @@ def _load(monkeypatch, dataset, **sizes):
 
 
 def test_unknown_name_lists_the_known():
-    with pytest.raises(ValueError, match="dataset 'nist' is unknown; known: digits, fashion_mnist, generated, mnist"):
+    with pytest.raises(ValueError, match="dataset='nist'; known: cifar10, digits, emnist, fashion_mnist, generated"):
         datasets.load("nist")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mnist/letters", "dataset='mnist/letters'; mnist has no variants"),
+        ("digits/", "dataset='digits/'; digits has no variants"),
+        ("emnist/", "dataset='emnist/'; known variants of emnist: balanced, byclass, bymerge, digits, letters, mnist"),
+        ("emnist/Letters", "dataset='emnist/Letters'; known variants of emnist: balanced, "),
+        ("emnist/letters/1", "dataset='emnist/letters/1'; known variants of emnist: "),
+        ("nist/letters", "dataset='nist/letters'; known: cifar10, "),
+    ],
+)
+def test_an_unknown_variant_is_one_line(name, message):
+    with pytest.raises(ValueError, match=message):
+        datasets.load(name)
+
+
+def test_the_variant_reaches_the_loader(monkeypatch):
+    seen = []
+    monkeypatch.setitem(datasets.DATASETS, "mine", lambda data_dir="", variant="old": seen.append(variant) or SMALL)
+    monkeypatch.setitem(datasets.VARIANTS, "mine", ("old", "new"))
+    datasets.load("mine")
+    datasets.load("mine/new")
+    assert seen == ["old", "new"]
+
+
+def test_writers_keep_in_step_with_the_images(monkeypatch):
+    labels = np.arange(30, dtype=np.int32)
+    images = np.broadcast_to(labels[:, None, None, None], (30, 2, 2, 1)).astype(np.uint8)
+    written = datasets.Dataset(images, labels, images, labels, 30, train_writers=100 + labels)
+    for sizes in ({}, {"train_examples": 10}, {"train_examples": 10, "validation_examples": 6, "test_examples": 3}):
+        part = _load(monkeypatch, written, **sizes)
+        np.testing.assert_array_equal(part.train_writers, 100 + part.train_labels)
+    assert _load(monkeypatch, SMALL, train_examples=10).train_writers is None
 
 
 def test_data_dir_reaches_the_loader(monkeypatch):
@@ -84,6 +119,11 @@ WRONG = {
         "mine test: found labels from -1 to 2; right: 0 to 3",
     ),
     "int64 labels": ({"train_labels": SMALL.train_labels.astype(np.int64)}, "found labels int64"),
+    "fewer writers": (
+        {"train_writers": SMALL.train_labels[:29]},
+        r"mine train: found writers int32 \(29,\); right: int32 \(30,\), one per image",
+    ),
+    "int64 writers": ({"train_writers": SMALL.train_labels.astype(np.int64)}, "found writers int64"),
     "fewer labels": (
         {"train_labels": SMALL.train_labels[:29]},
         r"found labels int32 \(29,\); right: int32 \(30,\), one per image",

@@ -1,51 +1,25 @@
 import shutil
-import sys
-from importlib.machinery import PathFinder
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from halo_jax.datasets import fashion_mnist, mnist, tfds
-from halo_jax.datasets.base import DatasetError
 from tests.datasets.idx_files import write_mnist
-
-FIXTURE = Path(__file__).parent / "fixtures" / "tfds_mnist.zip"  # made by make_fixture.py
+from tests.datasets.surroundings import FIXTURES, go_nowhere, hide_tensorflow, message_of
 
 
 @pytest.fixture
 def nowhere(tmp_path, monkeypatch):
-    """A working directory and a home without data; the Debian package is out of sight too."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(fashion_mnist, "DEBIAN_DIR", str(tmp_path / "debian"))
-    return tmp_path
-
-
-class _WithoutTensorFlow(PathFinder):
-    """Finds what Python finds but TensorFlow, so that it is not installed where it is."""
-
-    @classmethod
-    def find_spec(cls, fullname, path=None, target=None):
-        hidden = fullname.partition(".")[0] == "tensorflow"
-        return None if hidden else super().find_spec(fullname, path, target)
+    return go_nowhere(tmp_path, monkeypatch)
 
 
 @pytest.fixture
 def prepared(nowhere, monkeypatch):
     """The folder of a tiny MNIST that tensorflow_datasets wrote; TensorFlow cannot be imported."""
-    finders = [_WithoutTensorFlow if finder is PathFinder else finder for finder in sys.meta_path]
-    monkeypatch.setattr(sys, "meta_path", finders)
-    shutil.unpack_archive(FIXTURE, nowhere / "prepared")
+    hide_tensorflow(monkeypatch)
+    shutil.unpack_archive(FIXTURES / "tfds_mnist.zip", nowhere / "prepared")
     return nowhere / "prepared"
-
-
-def _message(load, *args) -> str:
-    with pytest.raises(DatasetError) as caught:
-        load(*args)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("gz", [False, True])
@@ -83,23 +57,23 @@ def test_usual_places_in_order(prepared, monkeypatch):
 
 def test_data_dir_is_the_only_place_if_given(nowhere):
     write_mnist(Path("data/mnist"))
-    message = _message(mnist.load, "elsewhere")
+    message = message_of(mnist.load, "elsewhere")
     assert "in elsewhere; to get it: " in message
-    assert "data_dir='elsewhere'" in message
+    assert message.endswith("&& python experiments/prepare.py mnist --data_dir=elsewhere")
 
 
 def test_missing_names_the_places_and_the_command(nowhere):
-    message = _message(mnist.load)
+    message = message_of(mnist.load)
     assert f"in data/mnist, {nowhere}/home/tensorflow_datasets; to get it: pip install" in message
-    assert "tfds.builder('mnist', file_format='array_record').download_and_prepare()" in message
-    message = _message(fashion_mnist.load)
+    assert message.endswith("pip install -e '.[prepare]' && python experiments/prepare.py mnist")
+    message = message_of(fashion_mnist.load)
     assert f"in data/fashion_mnist, {nowhere}/debian, " in message
     assert "to get it: apt-get install dataset-fashion-mnist, or: pip install" in message
 
 
 def test_images_of_another_size_are_refused(nowhere):
     write_mnist(nowhere / "small", side=14)
-    assert "found images of (14, 14, 1) in 10 classes; right: (28, 28, 1)" in _message(mnist.load, "small")
+    assert "found images of (14, 14, 1) in 10 classes; right: (28, 28, 1)" in message_of(mnist.load, "small")
 
 
 def test_newest_prepared_version_is_found(tmp_path):
@@ -115,14 +89,14 @@ def test_newest_prepared_version_is_found(tmp_path):
 def test_broken_prepared_files_are_one_line(prepared):
     folder = prepared / "mnist" / "3.0.1"
     (folder / "mnist-train.array_record-00000-of-00001").write_bytes(b"x" * 100)
-    message = _message(mnist.load, str(prepared))
+    message = message_of(mnist.load, str(prepared))
     assert message.startswith(f"{folder}: tensorflow_datasets cannot read it (ArrayRecord file should be")
 
 
 def test_tfrecords_are_refused_with_the_format_to_use(prepared):
     info = prepared / "mnist" / "3.0.1" / "dataset_info.json"
     info.write_text(info.read_text().replace("array_record", "tfrecord"))
-    assert "right: a whole data set, built with file_format='array_record'" in _message(mnist.load, str(prepared))
+    assert "right: a whole data set, built with file_format='array_record'" in message_of(mnist.load, str(prepared))
 
 
 @pytest.mark.skipif(not Path(fashion_mnist.DEBIAN_DIR).is_dir(), reason="dataset-fashion-mnist is not installed")

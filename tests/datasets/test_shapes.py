@@ -1,4 +1,4 @@
-from halo_jax.datasets import DATASETS, load
+from halo_jax.datasets import DATASETS, VARIANTS, load
 from halo_jax.datasets.shapes import SHAPES
 
 
@@ -9,4 +9,6 @@ def test_the_known_sizes_are_those_of_the_data():
 
 def test_the_papers_sets_and_the_real_ones_that_can_be_loaded_are_known():
     assert {"cifar10", "emnist", "tiny_imagenet"} <= SHAPES.keys()
-    assert DATASETS.keys() - SHAPES.keys() == {"synthetic", "generated"}
+    assert DATASETS.keys() - SHAPES.keys() == {"synthetic", "generated", "image_folder", "npz"}
+    variants = {f"{name}/{variant}" for name, known in VARIANTS.items() for variant in known}
+    assert variants == {name for name in SHAPES if "/" in name}

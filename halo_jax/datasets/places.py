@@ -1,0 +1,59 @@
+"""Where the files of a data set are looked for, and what is said if they are nowhere."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from halo_jax.datasets import tfds
+from halo_jax.datasets.base import Dataset, DatasetError, fault
+from halo_jax.datasets.shapes import SHAPES
+
+
+def search(
+    name: str,
+    data_dir: str,
+    forms: str,
+    read: Callable[[Path], Dataset | None],
+    *,
+    finish: Callable[[Dataset, Path], Dataset] = lambda dataset, place: dataset,
+    system_dirs: tuple[str, ...] = (),
+    package: str = "",
+) -> Dataset:
+    """Load a data set from the first place that has it, in its original form or prepared by tensorflow_datasets.
+
+    Looks in `data_dir` alone if it is given; else in `data/<name>`, `system_dirs` and the default folder of
+    tensorflow_datasets, in this order. `name` may hold a variant: "emnist/letters". `read` gives the data set of a
+    place, or None where there is none; `forms` says what it looks for. `finish` turns what was read from either form
+    into what users see. `package` is the Debian package to recommend.
+
+    Raises DatasetError, one line, if it is nowhere (with the command that gets it), broken, or of another size than
+    `SHAPES[name]`.
+    """
+    if data_dir:
+        places = [expand(data_dir)]
+    else:
+        places = [Path("data", name.partition("/")[0]), *map(Path, system_dirs), tfds.default_dir()]
+    for place in places:
+        if (found := read(place)) is not None:
+            return _checked(name, finish(found, place), place)
+        if folder := tfds.find(place, name):
+            return _checked(name, finish(tfds.read_dataset(folder), folder), folder)
+    apt = f"apt-get install {package}, or: " if package else ""
+    raise DatasetError(
+        f"{name}: neither {forms} nor a tensorflow_datasets build in {', '.join(map(str, places))}; "
+        f"to get it: {apt}{tfds.prepare_command(name, data_dir)}"
+    )
+
+
+def expand(path: str) -> Path:
+    """The path, with the user's home in place of `~`; Path.expanduser raises for a user that is unknown."""
+    return Path(os.path.expanduser(path))
+
+
+def _checked(name: str, dataset: Dataset, place: Path) -> Dataset:
+    shape, num_classes = SHAPES[name]
+    shapes = {dataset.train_images.shape[1:], dataset.test_images.shape[1:]}
+    if shapes != {shape} or dataset.num_classes != num_classes:
+        found = f"images of {' and '.join(map(str, sorted(shapes)))} in {dataset.num_classes} classes"
+        fault(place, found, f"{shape} in {num_classes} classes")
+    return dataset
