@@ -48,9 +48,7 @@ def dirichlet(
     hands: list[list[int]] = [[] for _ in range(num_clients)]
     for label in np.unique(labels):
         images = rng.permutation(np.flatnonzero(labels == label))
-        shares = rng.dirichlet(np.full(num_clients, alpha))
-        cuts = np.round(np.cumsum(shares)[:-1] * len(images)).astype(int)
-        for hand, part in zip(hands, np.split(images, cuts), strict=True):
+        for hand, part in zip(hands, _split(images, num_clients, alpha, rng), strict=True):
             hand.extend(part)
     # Choice: the source draws again until every client has enough, which may never end. We draw once, then
     # move random images from the largest client to the smallest.
@@ -75,7 +73,41 @@ def shards(
     return _pack([np.concatenate([deck[shard] for shard in hand]) for hand in dealt])
 
 
-PARTITIONS = {"iid": iid, "dirichlet": dirichlet, "shards": shards}
+def writers(
+    labels: np.ndarray, num_clients: int, *, key: jax.Array, writers: np.ndarray | None = None, **_: object
+) -> Partition:
+    """Deal writers, not images: all images of a writer, int `[D]` in `writers`, lie at one client; every image once.
+
+    Clients have equal numbers of writers, up to one, thus as many images as those wrote. Source: Caldas et al.,
+    "LEAF: a benchmark for federated settings", 2018, where a client is one writer. Raises ValueError, one line, if
+    nobody knows who wrote an image, or there are fewer writers than clients.
+    """
+    _check(labels, num_clients, 1)
+    if writers is None:
+        raise ValueError("the data set does not say who wrote an image; allowed: one with train_writers, or another")
+    chex.assert_shape(writers, labels.shape)
+    people, of_image = np.unique(writers, return_inverse=True)
+    if num_clients > len(people):
+        raise ValueError(f"{num_clients} clients for {len(people)} writers; allowed: at most one client a writer")
+    # Choice: equal in writers, not levelled in images: people who write more are part of what makes clients differ.
+    deck = np.array_split(_generator(key).permutation(len(people)), num_clients)
+    return _pack([np.flatnonzero(np.isin(of_image, hand)) for hand in deck])
+
+
+def unequal(
+    labels: np.ndarray, num_clients: int, *, key: jax.Array, alpha: float, min_examples: int = 1, **_: object
+) -> Partition:
+    """Deal a shuffled deck in shares drawn from a symmetric Dirichlet(alpha): labels IID, sizes not; every image once.
+
+    The smaller `alpha`, the more one client holds of all; a large one tends to IID. Who has fewer than `min_examples`
+    gets images of the largest client. Raises ValueError, one line, if there are too few images for that.
+    """
+    _check(labels, num_clients, min_examples)
+    rng = _generator(key)
+    return _pack(_level(_split(rng.permutation(len(labels)), num_clients, alpha, rng), min_examples))
+
+
+PARTITIONS = {"iid": iid, "dirichlet": dirichlet, "shards": shards, "writers": writers, "unequal": unequal}
 
 
 def partition(
@@ -84,19 +116,21 @@ def partition(
     num_clients: int,
     *,
     key: jax.Array,
+    writers: np.ndarray | None = None,
     alpha: float = 0.5,
     shards_per_client: int = 2,
     min_examples: int = 1,
 ) -> Partition:
     """Deal by `PARTITIONS[name]`.
 
-    The other keywords are the config's `partition.*`; each way of dealing takes its own. Raises ValueError,
-    one line, for an unknown name or too few images.
+    `writers`, int `[D]`, says who wrote each image, where somebody knows. The other keywords are the config's
+    `partition.*`; each way of dealing takes its own. Raises ValueError, one line, for an unknown name, too few
+    images or no writers.
     """
     if name not in PARTITIONS:
         raise ValueError(f"partition {name!r} is unknown; known: {', '.join(PARTITIONS)}")
     options = {"alpha": alpha, "shards_per_client": shards_per_client, "min_examples": min_examples}
-    return PARTITIONS[name](labels, num_clients, key=key, **options)
+    return PARTITIONS[name](labels, num_clients, key=key, writers=writers, **options)
 
 
 def _check(labels: np.ndarray, num_clients: int, each: int) -> None:
@@ -112,6 +146,12 @@ def _check(labels: np.ndarray, num_clients: int, each: int) -> None:
 
 def _generator(key: jax.Array) -> np.random.Generator:
     return np.random.default_rng(np.asarray(jax.random.key_data(stream(key, Stream.PARTITION))))
+
+
+def _split(images: np.ndarray, num_clients: int, alpha: float, rng: np.random.Generator) -> list[np.ndarray]:
+    """Cut `images` into a part for each client, in proportions drawn from a symmetric Dirichlet(alpha)."""
+    shares = rng.dirichlet(np.full(num_clients, alpha))
+    return np.split(images, np.round(np.cumsum(shares)[:-1] * len(images)).astype(int))
 
 
 def _level(hands: Sequence[np.ndarray], min_examples: int) -> list[list[int]]:

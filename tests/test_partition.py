@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from halo_jax import config
-from halo_jax.partition import PARTITIONS, dirichlet, iid, partition, shards
+from halo_jax.partition import PARTITIONS, dirichlet, iid, partition, shards, unequal
 
 KEY = jax.random.key(0)
 BALANCED = np.repeat(np.arange(10, dtype=np.int32), 200)
@@ -22,7 +22,9 @@ def deals(draw):
         "alpha": draw(st.sampled_from([1e-300, 1e-9, 1e-2, 0.5, 1.0, 100.0, 1e9])),
         "shards_per_client": each,
         "min_examples": each,
+        "writers": np.array([*range(num_clients), *draw(st.lists(st.integers(0, 20), min_size=80))], np.int32),
     }
+    options["writers"] = options["writers"][: len(labels)]
     key = jax.random.key(draw(st.integers(0, 1000)))
     return draw(st.sampled_from(sorted(PARTITIONS))), np.array(labels, np.int32), num_clients, key, options
 
@@ -57,7 +59,7 @@ def test_every_image_once_and_well_formed(deal):
     sizes = dealt.num_examples
     if name == "iid":
         assert sizes.max() - sizes.min() <= 1
-    if name == "dirichlet":
+    if name in ("dirichlet", "unequal"):
         assert sizes.min() >= options["min_examples"]
     if name == "shards":
         assert sizes.max() - sizes.min() <= options["shards_per_client"]
@@ -75,7 +77,8 @@ def test_same_key_same_deal(deal):
 
 @pytest.mark.parametrize("name", PARTITIONS)
 def test_other_key_other_deal(name):
-    first, other = (partition(name, BALANCED, 10, key=jax.random.key(seed)) for seed in (0, 1))
+    writers = np.arange(len(BALANCED)) // 20
+    first, other = (partition(name, BALANCED, 10, key=jax.random.key(seed), writers=writers) for seed in (0, 1))
     assert [set(hand) for hand in _hands(first)] != [set(hand) for hand in _hands(other)]
 
 
@@ -94,6 +97,54 @@ def test_shares_have_the_variance_of_a_dirichlet():
     shares = [dirichlet(labels, num_clients, key=key, alpha=alpha).num_examples / 1000 for key in keys]
     np.testing.assert_allclose(np.mean(shares, 0), 0.25, atol=0.04)
     np.testing.assert_allclose(np.var(shares), 0.25 * 0.75 / (num_clients * alpha + 1), rtol=0.1)
+
+
+def _expected_entropy(alpha: float, num_clients: int, classes: int, deals: int) -> float:
+    """The mean entropy of a client's labels if every class is dealt by Dirichlet(alpha), by Monte Carlo: gammas."""
+    rng = np.random.default_rng(5)
+    gammas = rng.standard_gamma(alpha, (deals, classes, num_clients)) + 1e-300
+    held = gammas / gammas.sum(axis=2, keepdims=True)  # the share of each class that a client holds
+    mixed = held / held.sum(axis=1, keepdims=True)  # the share of each class in what a client holds
+    return float(-(mixed * np.log(mixed + 1e-300)).sum(axis=1).mean())
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.3, 1.0, 10.0])
+def test_alpha_is_honoured(alpha):
+    """A client's mean label entropy, and sum_n share_n^2 of a class, whose mean is (1 + alpha) / (1 + N alpha)."""
+    num_clients, labels = 10, np.repeat(np.arange(10, dtype=np.int32), 1000)
+    deals = [dirichlet(labels, num_clients, key=key, alpha=alpha) for key in jax.random.split(KEY, 12)]
+    entropy = np.mean([_entropy(deal, labels) for deal in deals])
+    assert entropy == pytest.approx(_expected_entropy(alpha, num_clients, 10, 4000), abs=0.05)
+    held = np.array([[np.bincount(labels[hand], minlength=10) for hand in _hands(deal)] for deal in deals]) / 1000
+    squares = (1 + alpha) / (1 + num_clients * alpha)
+    assert (held**2).sum(axis=1).mean() == pytest.approx(squares, rel=0.07)
+
+
+@pytest.mark.parametrize("name", ["dirichlet", "unequal"])
+@pytest.mark.parametrize("alpha", [5e-324, 1e-6, 1e6])
+def test_extreme_alphas_end_with_enough_for_everybody(name, alpha):
+    sizes = partition(name, BALANCED, 20, key=KEY, alpha=alpha, min_examples=7).num_examples
+    assert sizes.min() == 7 if alpha < 1 else sizes.min() > 90
+    assert sizes.sum() == len(BALANCED)
+
+
+def test_unequal_sizes_have_the_spread_of_a_dirichlet_and_labels_of_iid():
+    num_clients, alpha = 5, 2.0
+    deals = [unequal(BALANCED, num_clients, key=key, alpha=alpha) for key in jax.random.split(KEY, 300)]
+    shares = np.array([deal.num_examples for deal in deals]) / len(BALANCED)
+    assert (shares**2).sum(axis=1).mean() == pytest.approx((1 + alpha) / (1 + num_clients * alpha), rel=0.05)
+    large = [hand for deal in deals[:20] for hand in _hands(deal) if len(hand) > 400]
+    counts = np.stack([np.bincount(BALANCED[hand], minlength=10) / len(hand) for hand in large])
+    assert np.abs(counts - 0.1).max() < 0.06
+
+
+def test_a_writers_images_lie_at_one_client_and_clients_have_equally_many_writers():
+    rng = np.random.default_rng(0)
+    people = rng.choice([3, 5, 8, 13, 21, 34, 55], len(BALANCED), p=[0.4, 0.2, 0.1, 0.1, 0.1, 0.05, 0.05])
+    dealt = partition("writers", BALANCED, 3, key=KEY, writers=people)
+    of_client = [set(people[hand]) for hand in _hands(dealt)]
+    assert sorted(map(len, of_client)) == [2, 2, 3]
+    assert set.union(*of_client) == set(people)  # and none twice, as there are seven
 
 
 def test_min_examples_takes_from_the_largest_alone():
@@ -135,7 +186,10 @@ def test_shards_limit_the_classes_of_a_client():
         ("shards", 3, {}, "3 clients need at least 2 each of 5 images; allowed: at most 2 clients"),
         ("iid", 0, {}, "0 clients with at least 1 images; allowed: 1 or more of both"),
         ("shards", 2, {"shards_per_client": 0}, "2 clients with at least 0 images; allowed: 1 or more"),
-        ("even", 2, {}, "partition 'even' is unknown; known: iid, dirichlet, shards"),
+        ("even", 2, {}, "partition 'even' is unknown; known: iid, dirichlet, shards, writers, unequal"),
+        ("unequal", 2, {"min_examples": 3}, "2 clients need at least 3 each of 5 images; allowed: at most 1"),
+        ("writers", 2, {}, "the data set does not say who wrote an image; allowed: one with train_writers"),
+        ("writers", 3, {"writers": np.array([4, 9, 4, 4, 9])}, "3 clients for 2 writers; allowed: at most one client"),
     ],
 )
 def test_impossible_deals_are_one_line(name, num_clients, options, message):

@@ -12,6 +12,7 @@ from halo_jax.selectors.exhaustive import exhaustive
 from halo_jax.selectors.gradient_search import gradient_search
 from halo_jax.selectors.grid import best_within, bit_grid, quantisation_noise
 from halo_jax.selectors.halo_ps import halo_ps, reduction_rounds
+from halo_jax.selectors.pacing import Pace, in_listed, on_plateau
 from halo_jax.selectors.pareto import pareto_front
 from halo_jax.selectors.per_layer import PerLayer, layer_costs, per_layer
 from halo_jax.selectors.random import random
@@ -22,6 +23,7 @@ from halo_jax.selectors.weighted import weighted
 __all__ = [
     "SELECTORS",
     "CostFn",
+    "Pace",
     "PerLayer",
     "Regret",
     "Selector",
@@ -31,7 +33,9 @@ __all__ = [
     "gradient_search",
     "greedy_path",
     "halo_ps",
+    "in_listed",
     "layer_costs",
+    "on_plateau",
     "pareto_front",
     "per_layer",
     "quantisation_noise",

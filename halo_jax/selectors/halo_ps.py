@@ -5,16 +5,17 @@ from collections.abc import Sequence
 import jax
 
 from halo_jax.selectors.base import CostFn, Selector
+from halo_jax.selectors.pacing import Pace
 from halo_jax.selectors.reduction import best_reduction, constrained, in_rounds
 from halo_jax.types import Constraint, Demand, Precision
 
 
-def halo_ps(*, floor: Precision, step: int, min_gain: float, reduce_rounds: Sequence[int]) -> Selector:
+def halo_ps(*, floor: Precision, step: int, min_gain: float, reduce_rounds: Sequence[int] | Pace) -> Selector:
     """Lower one of the three bit widths by `step`: the one that lowers the constrained metric most.
 
-    In the rounds of `reduce_rounds`, counted from 1, the candidates (bw-step, ba, be), (bw, ba-step, be) and
-    (bw, ba, be-step) whose lowered entry stays at or above `floor` are priced. The lowest metric wins; among
-    those within 1e-5 of it errors go before activations before weights. The client takes the winner if that
+    In the rounds of `reduce_rounds`, counted from 1, or at that pace, the candidates (bw-step, ba, be),
+    (bw, ba-step, be) and (bw, ba, be-step) whose lowered entry stays at or above `floor` are priced. The lowest metric
+    wins; among those within 1e-5 of it errors go before activations before weights. The client takes the winner if that
     lowers the metric by at least the fraction `min_gain`; otherwise, and under Constraint.NONE, it keeps its
     precision. Budget and weights of the demand are not used. Source: Algorithm 1, lines 9 to 18.
     """

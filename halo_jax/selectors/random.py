@@ -6,16 +6,17 @@ import jax
 import jax.numpy as jnp
 
 from halo_jax.selectors.base import CostFn, Selector
+from halo_jax.selectors.pacing import Pace
 from halo_jax.selectors.reduction import in_rounds, reductions
 from halo_jax.types import Constraint, Demand, Precision
 
 
-def random(*, floor: Precision, step: int, reduce_rounds: Sequence[int]) -> Selector:
+def random(*, floor: Precision, step: int, reduce_rounds: Sequence[int] | Pace) -> Selector:
     """Lower one of the three bit widths by `step`, uniformly drawn among those that stay at or above `floor`.
 
-    Draws with `key` in the rounds of `reduce_rounds`, counted from 1, without a look at costs: what a selector that
-    prices hardware gains over this one is the worth of its prices. A client keeps its precision under Constraint.NONE,
-    and once all three are at their floor. Budget and weights of the demand are not used.
+    Draws with `key` in the rounds of `reduce_rounds`, counted from 1, or at that pace, without a look at costs: what a
+    selector that prices hardware gains over this one is the worth of its prices. A client keeps its precision under
+    Constraint.NONE, and once all three are at their floor. Budget and weights of the demand are not used.
     """
 
     def lower(bits: jax.Array, demand: Demand, cost_fn: CostFn, key: jax.Array) -> tuple[jax.Array, jax.Array]:

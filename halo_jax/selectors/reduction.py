@@ -10,6 +10,7 @@ import numpy as np
 
 from halo_jax.selectors.base import CostFn, Selector
 from halo_jax.selectors.grid import TIE
+from halo_jax.selectors.pacing import Pace, in_listed
 from halo_jax.types import Cost, Demand, Precision
 
 ERRORS_FIRST = np.array([2, 1, 0])  # candidate k lowers this entry of (bw, ba, be): the order of ties
@@ -17,13 +18,13 @@ ERRORS_FIRST = np.array([2, 1, 0])  # candidate k lowers this entry of (bw, ba, 
 Lower = Callable[[jax.Array, Demand, CostFn, jax.Array], tuple[jax.Array, jax.Array]]
 
 
-def in_rounds(reduce_rounds: Sequence[int], lower: Lower) -> Selector:
-    """A selector without state that takes a reduction in some rounds, counted from 1.
+def in_rounds(reduce_rounds: Sequence[int] | Pace, lower: Lower) -> Selector:
+    """A selector that takes a reduction in some rounds: those that are listed, counted from 1, or as a pace says.
 
     `lower(bits [3], demand, cost_fn, key) -> (lowered bits [3], taken [])` offers one; in other rounds, and where it
-    isn't taken, the client keeps its precision.
+    isn't taken, the client keeps its precision. The state is the pace's.
     """
-    rounds = np.array(reduce_rounds, np.int32)
+    pace = reduce_rounds if isinstance(reduce_rounds, Pace) else in_listed(reduce_rounds)
 
     def select(
         state: Any,
@@ -35,12 +36,15 @@ def in_rounds(reduce_rounds: Sequence[int], lower: Lower) -> Selector:
         loss: jax.Array,
         key: jax.Array,
     ) -> tuple[Precision, Any]:
-        chex.assert_rank([*precision, demand.constraint, round], 0)
+        chex.assert_rank([*precision, demand.constraint, round, loss], 0)
         bits = jnp.stack([jnp.asarray(field, jnp.int32) for field in precision])
         lowered, taken = lower(bits, demand, cost_fn, key)
-        return Precision(*jnp.where(taken & (round + 1 == rounds).any(), lowered, bits)), state
+        due, state = pace.due(state, round, loss)
+        taken &= due
+        state = jax.tree.map(lambda new, old: jnp.where(taken, new, old), pace.reduced(state), state)
+        return Precision(*jnp.where(taken, lowered, bits)), state
 
-    return Selector(init=lambda: (), select=select)
+    return Selector(init=pace.init, select=select)
 
 
 def reductions(bits: jax.Array, floor: Precision, step: int) -> tuple[jax.Array, jax.Array]:

@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from halo_jax.selectors.base import CostFn, Selector
+from halo_jax.selectors.pacing import Pace
 from halo_jax.selectors.reduction import best_reduction, in_rounds
 from halo_jax.types import Cost, Demand, Precision
 
 
-def weighted(*, floor: Precision, step: int, min_gain: float, reduce_rounds: Sequence[int]) -> Selector:
+def weighted(*, floor: Precision, step: int, min_gain: float, reduce_rounds: Sequence[int] | Pace) -> Selector:
     """Lower one of the three bit widths by `step`: the one that lowers a weighted mix of the metrics most.
 
     As `halo_ps`, but the metric of a candidate is

@@ -1,4 +1,4 @@
-"""What a study is: a function from a config to tables, by the cost model alone; nothing is trained, nothing is read."""
+"""What a study is: a function from a config to tables; nothing is trained, and only `partition` reads data."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,11 +16,15 @@ UNITS = {"energy_mj": "mJ", "latency_s": "s", "area_mm2": "mm²"}
 
 
 class Table(NamedTuple):
-    """One table of a study's answer: rows of one NamedTuple type, written as CSV and JSON, and printed if `shown`."""
+    """One table of a study's answer: rows of one NamedTuple type, written as CSV and JSON, and printed if `shown`.
+
+    `drawn`, if there is one, is what is printed in place of the rows.
+    """
 
     title: str
     rows: Sequence[Any]
     shown: bool = True
+    drawn: Any = None
 
 
 def chip_of(config: Config) -> Chip:

@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 from halo_jax.config import Config
+from halo_jax.paper import HALO_FL_MEGABYTES
 from halo_jax.studies.base import Table, network_of, weights
 from halo_jax.studies.table2 import TRACES
 from halo_jax.types import Precision
 
-_PAPER_MB = 1.52
 BITS_PER_MB = 8e6
 
 
@@ -37,13 +37,9 @@ def study(config: Config) -> dict[str, Table]:
         StepRow("weight bits, HaLo-FL", mean, "bits", "mean of the groups"),
         StepRow("payload", payload, "MB", "weights x mean bits, one client, one way, one round"),
         StepRow("a quarter of it", quarter, "MB", "5 of 20 clients taking part, or bits divided by 32 for 8"),
-        StepRow("the paper's number", _PAPER_MB, "MB", "Table IV, HaLo-FL"),
-        StepRow("difference", quarter - _PAPER_MB, "MB", "a quarter less the paper's"),
+        StepRow("the paper's number", HALO_FL_MEGABYTES, "MB", "Table IV, HaLo-FL"),
+        StepRow("difference", quarter - HALO_FL_MEGABYTES, "MB", "a quarter less the paper's"),
         StepRow("true payload", master, "MB", "the 8-bit master, one client, one way, one round: what we report"),
     ]
-    return {
-        "payload": Table(
-            f"Table IV's {_PAPER_MB} MB is a quarter of {payload:.2f} MB: our reading, as the paper says no more",
-            rows,
-        )
-    }
+    title = f"Table IV's {HALO_FL_MEGABYTES} MB is a quarter of {payload:.2f} MB"
+    return {"payload": Table(f"{title}: our reading, as the paper says no more", rows)}

@@ -9,7 +9,7 @@ import numpy as np
 
 from halo_jax.assemble import make_demands
 from halo_jax.clients import lift
-from halo_jax.config import Config
+from halo_jax.config import Config, ConfigError
 from halo_jax.entries import make_selector
 from halo_jax.studies.base import Table, chip_of, network_of, setting
 from halo_jax.types import Constraint, Cost, Precision, Stream, stream
@@ -48,6 +48,8 @@ class PathRow(NamedTuple):
 
 def study(config: Config) -> dict[str, Table]:
     """Run `config.selector` over all rounds for all clients, in one compiled loop."""
+    if config.selector.reduce_when == "plateau":
+        raise ConfigError("selector.reduce_when='plateau' follows losses, and a study trains nothing; allowed: others")
     bits, cost = _select_all(config)
     names = [Constraint(one).name.lower() for one in np.asarray(make_demands(config).constraint)]
     rows = [

@@ -13,6 +13,7 @@ import numpy as np
 
 from halo_jax.config import Config
 from halo_jax.hardware import Chip
+from halo_jax.paper import TABLE2
 from halo_jax.studies.base import PAPER_SETS, Table, chip_of, network_of
 from halo_jax.types import Cost, LayerShape, Precision
 
@@ -20,32 +21,6 @@ TRACES: dict[str, dict[str, int]] = {  # rounds of 100 at each precision; rows E
     "HaLo-FL-E": {"8-8-8": 12, "8-8-6": 52, "8-8-4": 12, "8-8-2": 13, "6-8-2": 10, "4-8-2": 1},
     "HaLo-FL-L": {"8-8-8": 39, "8-6-8": 31, "8-4-8": 30},
     "HaLo-FL-A": {"8-8-8": 34, "6-8-8": 35, "4-8-8": 20, "4-8-6": 10, "4-8-4": 1},
-}
-_PAPER = {  # energy mJ, latency s, area mm2, as printed
-    "cifar10": {
-        "8-8-8": "1.83 1.01 1070.93",
-        "HaLo-FL": "1.45 0.93 976.44",
-        "HaLo-FL-E": "1.16 1.01 1024.18",
-        "HaLo-FL-L": "1.42 0.78 1070.93",
-        "HaLo-FL-A": "1.76 1.01 834.21",
-        "2-4-4": "0.45 0.51 313.56",
-    },
-    "emnist": {
-        "8-8-8": "1.26 0.87 935.86",
-        "HaLo-FL": "0.99 0.81 853.64",
-        "HaLo-FL-E": "0.80 0.87 893.16",
-        "HaLo-FL-L": "0.98 0.67 935.86",
-        "HaLo-FL-A": "1.21 0.87 731.90",
-        "2-4-4": "0.31 0.44 279.79",
-    },
-    "tiny_imagenet": {
-        "8-8-8": "26.07 1.97 2204.57",
-        "HaLo-FL": "20.62 1.82 1995.75",
-        "HaLo-FL-E": "16.47 1.97 2047.79",
-        "HaLo-FL-L": "20.18 1.53 2204.57",
-        "HaLo-FL-A": "25.22 1.97 1734.90",
-        "2-4-4": "6.48 0.99 641.59",
-    },
 }
 
 
@@ -74,8 +49,8 @@ def study(config: Config) -> dict[str, Table]:
     rows = []
     for dataset in PAPER_SETS:
         ours = _costs(chip, network_of(config, dataset).layers)
-        for name, text in _PAPER[dataset].items():
-            for metric, value, paper in zip(Cost._fields, ours[name], text.split(), strict=True):
+        for name, text in TABLE2[dataset].items():
+            for metric, value, paper in zip(Cost._fields, ours[name], text.split()[1:], strict=True):
                 rounded = Decimal(float(value)).quantize(Decimal(paper), ROUND_HALF_UP)
                 rows.append(ValueRow(dataset, name, metric, paper, str(rounded), str(rounded - Decimal(paper))))
     equal = sum(row.paper == row.ours for row in rows)

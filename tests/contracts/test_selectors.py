@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from halo_jax import config
-from halo_jax.selectors import SELECTORS, Selector
+from halo_jax.selectors import SELECTORS, Selector, on_plateau
 from halo_jax.types import Constraint, Cost, Demand, Precision
 
 OPTIONS = {
@@ -19,11 +19,14 @@ OPTIONS = {
     "reduce_rounds": (1, 2, 3, 5),
 }
 CLIENTS = 12
-every = pytest.mark.parametrize("name", SELECTORS)
+PACED = [name for name, make in SELECTORS.items() if "reduce_rounds" in inspect.signature(make).parameters]
+every = pytest.mark.parametrize("name", [*SELECTORS, *(f"{name} on a plateau" for name in PACED)])
 
 
 def make(name: str) -> Selector:
-    return SELECTORS[name](**{key: OPTIONS[key] for key in inspect.signature(SELECTORS[name]).parameters})
+    name, _, pace = name.partition(" ")
+    options = OPTIONS | ({"reduce_rounds": on_plateau(1, 0.01)} if pace else {})
+    return SELECTORS[name](**{key: options[key] for key in inspect.signature(SELECTORS[name]).parameters})
 
 
 def cost_fn(precision: Precision) -> Cost:
@@ -121,7 +124,7 @@ def test_rounds_scan_in_one_program_and_stay_in_range(name):
 
 @every
 def test_nobody_without_a_constraint_moves_under_the_papers_selectors_and_their_control(name):
-    if name not in ("static", "halo_ps", "random"):
+    if name.partition(" ")[0] not in ("static", "halo_ps", "random"):
         pytest.skip("only Algorithm 1, line 17, says so")
     selector = make(name)
     bits, demand, loss, keys = clients()

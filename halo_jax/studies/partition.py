@@ -1,0 +1,28 @@
+"""How images are dealt to clients, before anything is trained: this study reads the data and asks no chip."""
+
+import jax
+import numpy as np
+
+from halo_jax import datasets, labels
+from halo_jax.assemble import deal
+from halo_jax.config import Config
+from halo_jax.entries import check_dataset, require_known
+from halo_jax.partition import PARTITIONS
+from halo_jax.studies.base import Table
+
+
+def study(config: Config) -> dict[str, Table]:
+    """Deal `config.dataset` by `config.partition`, as a run of the same seed does, and count labels by client."""
+    check_dataset(config.dataset)
+    require_known([("partition.name", config.partition.name, PARTITIONS)])
+    sizes = config.train_examples, config.test_examples, config.validation_examples
+    dataset = datasets.load(config.dataset, config.data_dir, *sizes)
+    dealt = deal(config, dataset, jax.random.key(config.seed))
+    counts = labels.count(np.asarray(dataset.train_labels), dealt.indices, dealt.mask, dataset.num_classes)
+    dealt_as = f"{config.dataset} by {config.partition.name}"
+    return {
+        "labels": Table(f"Images by client and class: {dealt_as}", labels.rows(counts), drawn=labels.render(counts)),
+        "holdings": Table(
+            f"Images by client, and how many classes they are of: {dealt_as}", labels.holdings(counts), shown=False
+        ),
+    }
