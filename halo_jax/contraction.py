@@ -4,9 +4,13 @@ The errors that come back are fitted to their grid; forward, input-gradient and 
 sums. How they run is the platform's: on a CPU client by client in canonical form (`canonical.py`), also under `vmap`,
 where batched weights would become a grouped convolution, ten times slower; on an accelerator as dot products batched
 over clients (`batched.py`). All give the same bits.
+
+Where crossbars are noisy (`noise.py`), what they hold has more than 8 bits: it comes in two operands, each with exact
+sums, and the results are added.
 """
 
 import functools
+import operator
 import os
 import re
 from collections.abc import Callable
@@ -18,8 +22,9 @@ from jax.custom_batching import sequential_vmap
 
 from halo_jax import batched, canonical, native
 from halo_jax.grid_sums import Operand, Window
+from halo_jax.noise import program_errors, program_weights
 from halo_jax.quantize import fit_errors, step_size
-from halo_jax.types import LayerShape, Precision
+from halo_jax.types import CLEAN, LayerShape, Noise, Precision
 
 # What HALO_JAX_KERNELS may ask for, all of the same bits; unset, the best that the platform has.
 KERNELS = ("native", "xla", "bf16", "int8")
@@ -45,12 +50,20 @@ def named_layer(name: str) -> LayerShape | None:
 @functools.cache
 def _node(name: str, contract: Callable[..., jax.Array], *static: Any) -> Callable[..., jax.Array]:
     """`contract` as one node of the traced program, whose name says which layer it is, however it is lowered."""
-    call = lambda x, w, precision: contract(x, w, precision, *static)  # noqa: E731
+    call = lambda *operands: contract(*operands, *static)  # noqa: E731
     call.__name__ = name
     return jax.jit(call)
 
 
-def conv(x: jax.Array, w: jax.Array, precision: Precision | None, window: Window, exact: bool = True) -> jax.Array:
+def conv(
+    x: jax.Array,
+    w: jax.Array,
+    precision: Precision | None,
+    window: Window,
+    exact: bool = True,
+    noise: Noise = CLEAN,
+    key: jax.Array | None = None,
+) -> jax.Array:
     """Convolve activations with weights, both on their grids.
 
     Args:
@@ -60,6 +73,8 @@ def conv(x: jax.Array, w: jax.Array, precision: Precision | None, window: Window
         None: plain float32 operands, errors and sums.
       window: static geometry.
       exact: exact sums for any operands; False may add in plain float32, where that is faster.
+      noise: of the weights and errors that crossbars hold; needs precision.
+      key: where noise is drawn from; None: no noise.
 
     Returns:
       `[B, Ho, Wo, Cout]`, float32.
@@ -70,68 +85,98 @@ def conv(x: jax.Array, w: jax.Array, precision: Precision | None, window: Window
         for size, k, stride, pad, dilation in zip(x.shape[1:3], (kh, kw), *window, strict=True)
     )
     shape = LayerShape((kh, kw), c_in, c_out, (height, width), window.strides, window.dilation)
-    return _node(layer_name("conv", shape), _conv, window, exact and precision is not None)(x, w, precision)
+    static = exact and precision is not None, noise
+    return _node(layer_name("conv", shape), _conv, window, *static)(x, w, precision, key)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
-def _conv(x, w, precision, window, exact):
-    return _conv_forward(x, w, precision, window, exact)[0]
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6))
+def _conv(x, w, precision, key, window, exact, noise):
+    return _conv_forward(x, w, precision, key, window, exact, noise)[0]
 
 
-def _conv_forward(x, w, precision, window, exact):
-    y = _contract("correlate", *_operands(x, w, precision), window=window, exact=exact)
-    return y, (x, w, precision)
+def _conv_forward(x, w, precision, key, window, exact, noise):
+    held = _weights(w, precision, noise, key, _FORWARD)
+    y = _contract("correlate", _activations(x, precision), held, window=window, exact=exact)
+    return y, (x, w, precision, key)
 
 
-def _conv_backward(window, exact, residuals, error):
-    x, w, e = *_operands(*residuals), _fit(error, residuals[2])
-    dx = _contract("input_gradient", e, w, window=window, in_hw=x.values.shape[1:3], exact=exact)
-    dw = _contract("weight_gradient", x, e, window=window, kernel=w.values.shape[:2], exact=exact)
-    return dx, dw, None
+def _conv_backward(window, exact, noise, residuals, error):
+    x, w, precision, key = residuals
+    held, (entering, programmed) = _weights(w, precision, noise, key, _BACKWARD), _errors(error, precision, noise, key)
+    dx = _contract("input_gradient", entering, held, window=window, in_hw=x.shape[1:3], exact=exact)
+    dw = _contract(
+        "weight_gradient", _activations(x, precision), programmed, window=window, kernel=w.shape[:2], exact=exact
+    )
+    return dx, dw, None, None
 
 
 _conv.defvjp(_conv_forward, _conv_backward)
 
 
-def dense(x: jax.Array, w: jax.Array, precision: Precision | None, exact: bool = True) -> jax.Array:
+def dense(
+    x: jax.Array,
+    w: jax.Array,
+    precision: Precision | None,
+    exact: bool = True,
+    noise: Noise = CLEAN,
+    key: jax.Array | None = None,
+) -> jax.Array:
     """Multiply activations `[P, Cin]` by weights `[Cin, Cout]`, both on their grids; `[P, Cout]` as `conv`."""
     c_in, c_out = w.shape
     shape = LayerShape((1, 1), c_in, c_out, (x.shape[0], 1))  # rows are positions: shapes are read at batch 1
-    return _node(layer_name("dense", shape), _dense, exact and precision is not None)(x, w, precision)
+    static = exact and precision is not None, noise
+    return _node(layer_name("dense", shape), _dense, *static)(x, w, precision, key)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def _dense(x, w, precision, exact):
-    return _dense_forward(x, w, precision, exact)[0]
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+def _dense(x, w, precision, key, exact, noise):
+    return _dense_forward(x, w, precision, key, exact, noise)[0]
 
 
-def _dense_forward(x, w, precision, exact):
-    return _contract("dot", *_operands(x, w, precision), exact=exact), (x, w, precision)
+def _dense_forward(x, w, precision, key, exact, noise):
+    held = _weights(w, precision, noise, key, _FORWARD)
+    return _contract("dot", _activations(x, precision), held, exact=exact), (x, w, precision, key)
 
 
-def _dense_backward(exact, residuals, error):
-    x, w, e = *_operands(*residuals), _fit(error, residuals[2])
-    dx = _contract("dot", e, w._replace(values=w.values.T), exact=exact)
-    dw = _contract("dot", x._replace(values=x.values.T), e, exact=exact)
-    return dx, dw, None
+def _dense_backward(exact, noise, residuals, error):
+    x, w, precision, key = residuals
+    held, (entering, programmed) = _weights(w, precision, noise, key, _BACKWARD), _errors(error, precision, noise, key)
+    dx = _contract("dot", entering, [part._replace(values=part.values.T) for part in held], exact=exact)
+    dw = _contract("dot", _activations(x.T, precision), programmed, exact=exact)
+    return dx, dw, None, None
 
 
 _dense.defvjp(_dense_forward, _dense_backward)
 
 
-def _operands(x: jax.Array, w: jax.Array, precision: Precision | None) -> tuple[Operand, Operand]:
-    """Activations and weights with their grid steps."""
+_FORWARD, _BACKWARD = 0, 1
+
+
+def _activations(x: jax.Array, precision: Precision | None) -> Operand:
+    return Operand(x) if precision is None else Operand(x, step_size(precision.activations))
+
+
+def _weights(w: jax.Array, precision: Precision | None, noise: Noise, key: Any, read: int) -> list[Operand]:
+    """What the crossbars hold of the weights in this pass."""
     if precision is None:
-        return Operand(x), Operand(w)
-    return Operand(x, step_size(precision.activations)), Operand(w, step_size(precision.weights))
+        return [Operand(w)]
+    return program_weights(Operand(w, step_size(precision.weights)), precision.weights, noise, key, read)
 
 
-def _fit(error: jax.Array, precision: Precision | None) -> Operand:
-    """Errors on a grid of `precision.errors` bits."""
-    return Operand(error) if precision is None else Operand(*fit_errors(error, precision.errors))
+def _errors(error: jax.Array, precision: Precision | None, noise: Noise, key: Any) -> tuple[Operand, list[Operand]]:
+    """Errors on a grid of `precision.errors` bits: as they enter crossbars, and as these hold them."""
+    if precision is None:
+        return Operand(error), [Operand(error)]
+    fitted = Operand(*fit_errors(error, precision.errors))
+    return fitted, program_errors(fitted, precision.errors, noise, key)
 
 
-def _contract(name: str, a: Operand, b: Operand, **geometry: Any) -> jax.Array:
+def _contract(name: str, a: Operand, held: list[Operand], **geometry: Any) -> jax.Array:
+    """Contract with each part of what crossbars hold; units are powers of two, so adding rounds once."""
+    return functools.reduce(operator.add, [_contract_part(name, a, b, **geometry) for b in held])
+
+
+def _contract_part(name: str, a: Operand, b: Operand, **geometry: Any) -> jax.Array:
     """Contract in the form of the platform that the program is compiled for.
 
     Under `vmap`, also the user's own, the CPU's form runs client by client and the other is batched over clients.

@@ -49,13 +49,13 @@ class _QuantLayer(nn.Module):
         precision: Precision | None,
         numerics: Numerics | None,
         head: bool,
-        contract: Callable[[jax.Array, jax.Array, Precision | None, bool], jax.Array],
+        contract: Callable[..., jax.Array],
     ) -> jax.Array:
         fan_in = math.prod(shape[:-1])
         limit = weight_limit(fan_in, numerics)
         kernel = self.param("kernel", lambda key: jax.random.uniform(key, shape, jnp.float32, -limit, limit))
         if numerics is None:
-            return contract(x, kernel, None, False)
+            return contract(x, kernel, None)
         if precision is None:
             raise ValueError("precision is None: low-precision layers need bits; for float32 layers set numerics=None")
         if numerics.order == "wage":
@@ -63,7 +63,8 @@ class _QuantLayer(nn.Module):
         x = quantize_activation(x, precision.activations)
         self.sow(health.COLLECTION, health.NAME, health.dead_codes(x, precision.activations))
         weight = quantize_weight(kernel, precision.weights)
-        y = contract(x, weight, precision, numerics.exact) / layer_scale(fan_in, numerics)
+        key = self.make_rng("noise") if numerics.noise.in_crossbars else None
+        y = contract(x, weight, precision, numerics.exact, numerics.noise, key) / layer_scale(fan_in, numerics)
         if numerics.order == "neurosim" and not head:
             y = quantize_activation(y, precision.activations)
         return self._quantize_error(y, precision, numerics) if head or numerics.order == "neurosim" else y
@@ -98,7 +99,7 @@ class QuantConv(_QuantLayer):
         chex.assert_rank(x, 4)
         window = Window(self.strides, self._padding(x.shape[1:3]), self.dilation)
         shape = (*self.kernel_size, x.shape[-1], self.features)
-        contract = lambda x, w, p, exact: contraction.conv(x, w, p, window, exact)  # noqa: E731
+        contract = lambda x, w, p, *how: contraction.conv(x, w, p, window, *how)  # noqa: E731
         return self._run(x, shape, precision, self.numerics, self.head, contract)
 
     def _padding(self, in_hw: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:

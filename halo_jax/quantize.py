@@ -20,6 +20,7 @@ import numpy as np
 from jax import lax
 
 from halo_jax import native
+from halo_jax.types import CLEAN, Noise
 
 _MANTISSA = 0x7FFFFF
 _EXPONENT = 0x7F800000
@@ -38,6 +39,7 @@ class Numerics:
       shift: how Shift picks its power of two.
       error_rounding: rounding of errors; `stochastic` draws from the linen rng stream `error`.
       exact: every sum of products is exact and independent of its order, for any operands on the grid.
+      noise: of the weights and errors in crossbars; it draws from the linen rng stream `noise`.
     """
 
     min_limit: float = 0.75
@@ -46,6 +48,7 @@ class Numerics:
     shift: Literal["round", "ceil"] = "round"
     error_rounding: Literal["nearest", "stochastic"] = "nearest"
     exact: bool = True
+    noise: Noise = CLEAN
 
 
 DEFAULT = Numerics()

@@ -5,7 +5,8 @@ Axis legend, the same letters everywhere: **N** clients, **M** examples per clie
 """
 
 import enum
-from typing import Any, NamedTuple
+import re
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +38,33 @@ class Precision(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.weights}-{self.activations}-{self.errors}"
+
+
+class Noise(NamedTuple):
+    """How far what is programmed or fed in lies from what was meant: standard deviations, as fractions (`noise`).
+
+    `relative_to` says fractions of what: each `value`, or the largest of its `range`. `per` says when weights are drawn
+    anew: at each `programming`, so that forward and backward pass share them, or at each `read`.
+    """
+
+    weights: float = 0.0
+    errors: float = 0.0
+    inputs: float = 0.0
+    relative_to: Literal["value", "range"] = "value"
+    per: Literal["programming", "read"] = "programming"
+
+    @property
+    def in_crossbars(self) -> bool:
+        """Whether what crossbars hold is noisy: weights, errors or both."""
+        return self.weights > 0 or self.errors > 0
+
+    @property
+    def anywhere(self) -> bool:
+        """Whether anything is noisy."""
+        return self.in_crossbars or self.inputs > 0
+
+
+CLEAN = Noise()
 
 
 class LayerShape(NamedTuple):
@@ -85,9 +113,16 @@ ARM_NAMES = {"halo_ps": "HaLo-FL"}  # what tables and figures call an arm, where
 
 
 def arm_label(arm: str) -> str:
-    """What tables and figures call an arm: "HaLo-FL (recipe.name=wage)" for "halo_ps:recipe.name=wage"."""
-    name, _, fields = arm.partition(":")
-    return ARM_NAMES.get(name, name) + (f" ({fields.replace(',', ', ')})" if fields else "")
+    """What tables and figures call an arm: "a/HaLo-FL (recipe.name=wage)" for "a/halo_ps:recipe.name=wage"."""
+    folder, slash, name = arm.rpartition("/")
+    name, _, fields = name.partition(":")
+    return folder + slash + ARM_NAMES.get(name, name) + (f" ({fields.replace(',', ', ')})" if fields else "")
+
+
+def without_seed(name: str) -> str:
+    """What runs of several seeds share: "8-8-8" of "seed_0/8-8-8", "rounds=5/8-8-8" of "rounds=5,seed=1/8-8-8"."""
+    parts = (re.sub(r"^seed_\d+$|(?:^|,)seed=\d+(?=,|$)", "", part).lstrip(",") for part in name.split("/"))
+    return "/".join(filter(None, parts))
 
 
 class Stream(enum.IntEnum):
@@ -107,6 +142,8 @@ class Stream(enum.IntEnum):
     CLIENT = 12
     DITHER = 13
     BROADCAST = 14
+    LINK = 15
+    AUGMENT = 16
 
 
 def stream(key: jax.Array, purpose: Stream, *indices: Any) -> jax.Array:
