@@ -142,6 +142,13 @@ def take(per_client: Any, cohort: jax.Array) -> Any:
     return jax.tree.map(lambda leaf: leaf[cohort], per_client)
 
 
+def where(chosen: jax.Array, values: Any, others: Any) -> Any:
+    """`values` `[C, ...]` of the clients that are chosen, bool `[C]`, and `others` of the rest."""
+    return jax.tree.map(
+        lambda value, other: jnp.where(chosen.reshape(-1, *[1] * (value.ndim - 1)), value, other), values, others
+    )
+
+
 def put(per_client: Any, cohort: jax.Array, values: Any) -> Any:
     """The reverse of `take`: `values` `[C, ...]` written at the cohort's places of `[N, ...]`."""
     return jax.tree.map(lambda leaf, value: leaf.at[cohort].set(value), per_client, values)

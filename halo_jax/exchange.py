@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from halo_jax import server
 from halo_jax.compressors.base import Compressor, Context, Upload, size_of, whole_model
-from halo_jax.compressors.wire import Size, size
+from halo_jax.compressors.wire import Size, size, travelling_bits
 from halo_jax.fingerprint import fingerprint
 from halo_jax.recipes.base import Recipe
 from halo_jax.types import Precision, Stream, stream
@@ -83,6 +83,13 @@ def make_upload(compressor: Compressor, recipe: Recipe) -> Callable[..., Receive
         return Received(value, Own(made.state, held), weight, arrived, *extras, fingerprint(value))
 
     return upload
+
+
+def down_bits(sent: Sent, received: Received) -> jax.Array:
+    """What one client was sent, as packed, int32 `[]`: the broadcast or the whole model, and what came beside it."""
+    whole = received.whole_down_bits
+    message = jnp.where(whole > 0, 8 * -(-whole // 8), travelling_bits(sent.weight))
+    return message + received.extra_down_bits
 
 
 def carried(compressor: Compressor, recipe: Recipe, trained: Any, start: Any) -> Any:

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from halo_jax import clients, exchange, health
+from halo_jax import clients, clock, exchange, health
 from halo_jax.compressors.base import Compressor, peak
-from halo_jax.compressors.wire import Size
+from halo_jax.compressors.wire import Size, travelling_bits
 from halo_jax.recipes.base import Recipe
 from halo_jax.selectors.base import CostFn, Selector
 from halo_jax.training import Images, LocalTrain, Shard
@@ -16,12 +16,13 @@ from halo_jax.types import Cost, Demand, Precision, Stream, stream
 
 
 class FederatedData(NamedTuple):
-    """What clients own: resident `images`, `shards` `[N, M]`, `num_examples` int32 `[N]`, `demands` stacked `[N]`."""
+    """What clients own: resident `images`, `shards` `[N, M]`, `num_examples` int32 `[N]`, the rest stacked `[N]`."""
 
     images: Images
     shards: Shard
     num_examples: jax.Array
     demands: Demand
+    clocks: clock.Clock
 
 
 class FederationState(NamedTuple):
@@ -32,13 +33,17 @@ class FederationState(NamedTuple):
     precision: Precision  # int32 [N]
     losses: jax.Array  # float32 [N], each client's last training loss; inf before its first round
     dead: jax.Array  # int32 [N, L, 3], steps in a row in which a tensor learned nothing (health.KINDS)
+    spent: jax.Array  # float32 [N], joule that each client has taken from its battery
     selector: Any  # stacked [N, ...]
     own: exchange.Own  # the compressor's, stacked [N, ...]
     server: Any  # the compressor's state on the server
 
 
 class ClientResults(NamedTuple):
-    """What the cohort's clients did in one round, every field but `down` `[C]`."""
+    """What the cohort's clients did in one round, every field but `down` and `seconds` `[C]`.
+
+    A client that did not participate sent nothing: its `up` and `update` are 0, `loss` and `dead` as before.
+    """
 
     client: jax.Array
     precision: Precision
@@ -52,6 +57,8 @@ class ClientResults(NamedTuple):
     loss: jax.Array
     dead: jax.Array  # [C, L, 3] after the round
     update: jax.Array  # uint32 [C, 2], fingerprint of what the server has received
+    lap: clock.Lap
+    seconds: jax.Array  # of the virtual clock, float32 []
 
 
 class Stages(NamedTuple):
@@ -79,6 +86,7 @@ def init_state(
         precision=stack(Precision(*(jnp.int32(bits) for bits in start))),
         losses=jnp.full(num_clients, jnp.inf),
         dead=stack(health.none_dead(model)),
+        spent=jnp.zeros(num_clients),
         selector=stack(stages.selector.init()),
         own=exchange.Own(stack(compressor.init(weights)), stack(held)),
         server=jax.tree.map(jnp.array, compressor.server.init(weights)),
@@ -120,59 +128,84 @@ def make_run_round(
         )
 
         # Line 19.
-        bits, shards, own, dead = clients.take((precision, data.shards, state.own, state.dead), cohort)
-        received, losses, dead = train_and_upload(
-            (cohort, bits, shards, own, dead), (sent, data.images, learning_rate, key, state.round)
+        bits, shards, spent, clocks = clients.take((precision, data.shards, state.spent, data.clocks), cohort)
+        before = clients.take((state.own, state.losses, state.dead), cohort)
+        own, _, dead = before
+        cost = stages.cost_fn(bits)
+        received, lap, losses, dead = train_and_upload(
+            (cohort, bits, shards, own, dead),
+            (sent, data.images, learning_rate, key, state.round),
+            lambda received: _time_laps(received, sent, (cohort, clocks, spent, cost), (key, state.round)),
         )
-        own = clients.put(state.own, cohort, received.own)
+        own, losses, dead = clients.where(lap.participated, (received.own, losses, dead), before)
+        examples = jnp.where(lap.participated, data.num_examples[cohort], 0)
+        all_own = clients.put(state.own, cohort, own)
 
-        # Line 21.
-        examples = data.num_examples[cohort]
-        of_all, of_cohort = (own.held, data.num_examples, own.state), (received.value, examples, received.own.state)
-        model = exchange.aggregate(
+        # Line 21. Where nobody has taken part the model stays.
+        of_all, of_cohort = (all_own.held, data.num_examples, all_own.state), (received.value, examples, own.state)
+        average = exchange.aggregate(
             *(of_all if compressor.remembers else of_cohort),
             sent,
             compressor,
             recipe,
             stream(key, Stream.AGGREGATE, state.round),
         )
+        model = jax.tree.map(lambda new, old: jnp.where(lap.participated.any(), new, old), average, state.model)
         change = jax.tree.map(jnp.subtract, recipe.decode(model), recipe.decode(state.model))
-        loss = jnp.sum(losses * examples) / jnp.sum(examples)
+        loss = jnp.sum(jnp.where(lap.participated, losses * examples, 0)) / jnp.sum(examples)
         new_state = FederationState(
             round=state.round + 1,
             model=model,
             precision=precision,
             losses=clients.put(state.losses, cohort, losses),
             dead=clients.put(state.dead, cohort, dead),
+            spent=clients.put(state.spent, cohort, spent + lap.energy_joule),
             selector=selector_state,
-            own=own,
+            own=all_own,
             server=compressor.server.observe(sent.state, change, loss),
         )
-        results = _results(cohort, bits, stages.cost_fn(bits), sent, received, examples, losses, dead)
+        seconds = clock.round_s(lap, clocks.deadline_s)
+        results = _results(cohort, bits, cost, sent, received, data.num_examples[cohort], losses, dead, lap, seconds)
         return new_state, results
 
     return jax.jit(run_round, donate_argnums=0, out_shardings=clients.placement(executor))
 
 
-def _results(cohort, bits, cost, sent, received: exchange.Received, examples, losses, dead) -> ClientResults:
+def _time_laps(received: exchange.Received, sent: exchange.Sent, timed: tuple, shared: tuple) -> clock.Lap:
+    """The laps of clients `[C]` that upload so much; `timed` and `shared` are the rest of what `clock.lap` takes."""
+    down = clients.lift(lambda one, sent: exchange.down_bits(sent, one), "vmap")((received,), (sent,))
+    up = clients.lift(travelling_bits, "vmap")((received.weight,), ())
+    return clients.lift(clock.lap, "vmap")((*timed, down, up), shared)
+
+
+def _results(
+    cohort, bits, cost, sent, received: exchange.Received, examples, losses, dead, lap: clock.Lap, seconds
+) -> ClientResults:
+    uploads = received.weight, received.sent, received.fingerprint
+    up, uploaded, update = clients.where(lap.participated, uploads, jax.tree.map(jnp.zeros_like, uploads))
     return ClientResults(
         client=cohort,
         precision=bits,
         cost=cost,
-        up=received.weight,
-        uploaded=received.sent,
+        up=up,
+        uploaded=uploaded,
         down=sent.weight,
         whole_down_bits=received.whole_down_bits,
         extra_down_bits=received.extra_down_bits,
         examples=examples,
         loss=losses,
         dead=dead,
-        update=received.fingerprint,
+        update=update,
+        lap=lap,
+        seconds=seconds,
     )
 
 
 def _make_train_and_upload(stages: Stages, recipe: Recipe, executor: str, chunk_size: int) -> Callable[..., Any]:
-    """Build the lifted `(own arguments [C, ...], shared ones) -> (Received, losses, dead)`, stacked `[C, ...]`."""
+    """Build the lifted `(own arguments [C, ...], shared ones, time_laps) -> (Received, Lap, losses, dead)`, `[C, ...]`.
+
+    `time_laps(Received) -> Lap` says who is in time with what it uploads.
+    """
     compressor, upload = stages.compressor, exchange.make_upload(stages.compressor, recipe)
 
     def train(client, precision, shard, dead, start, images, learning_rate, key, round):
@@ -183,19 +216,32 @@ def _make_train_and_upload(stages: Stages, recipe: Recipe, executor: str, chunk_
         trained, loss, dead = train(client, precision, shard, dead, sent.model, images, learning_rate, key, round)
         return upload(client, precision, trained, loss, own, sent, (), key, round), loss, dead
 
-    def in_two_steps(stacked, shared):
-        """All train, their `stats` are pooled, all upload: the models of the whole cohort are kept in between."""
+    def in_one_step(stacked, shared, time_laps):
+        received, losses, dead = lift(at_once)(stacked, shared)
+        return received, time_laps(received), losses, dead
+
+    def in_two_steps(stacked, shared, time_laps):
+        """All train, their `stats` are pooled, all upload: the models of the whole cohort are kept in between.
+
+        Only who takes part is pooled. Who that is depends on what uploads weigh, whatever the pool.
+        """
         (cohort, bits, shards, own, dead), (sent, images, learning_rate, key, round) = stacked, shared
         trained, losses, dead = lift(train)(
             (cohort, bits, shards, dead), (sent.model, images, learning_rate, key, round)
         )
-        pooled = jax.tree.map(lambda each: peak(each, axis=0), lift(stats)((trained,), (sent.model,)))
-        received = lift(upload)((cohort, bits, trained, losses, own), (sent, pooled, key, round))
-        return received, losses, dead
+        of_all = lift(stats)((trained,), (sent.model,))
+
+        def upload_with(of_some):
+            pooled = jax.tree.map(lambda each: peak(each, axis=0), of_some)
+            return lift(upload)((cohort, bits, trained, losses, own), (sent, pooled, key, round))
+
+        lap = time_laps(upload_with(of_all))
+        received = upload_with(clients.where(lap.participated, of_all, jax.tree.map(jnp.zeros_like, of_all)))
+        return received, lap, losses, dead
 
     lift = lambda one_client: clients.lift(one_client, executor, chunk_size)  # noqa: E731
     if compressor.stats is None:
-        return lift(at_once)
+        return in_one_step
     of_update = compressor.stats
     stats = lambda model, start: of_update(exchange.carried(compressor, recipe, model, start))  # noqa: E731
     return in_two_steps

@@ -62,7 +62,8 @@ def _weighted_sum(models: Any, num_examples: jax.Array, dtype: Any) -> Any:
     def add(totals: Any, client: tuple[Any, jax.Array]) -> tuple[Any, None]:
         model, examples = client
         weighted = jax.tree.map(lambda total, leaf: total + leaf.astype(dtype) * examples.astype(dtype), totals, model)
-        return weighted, None
+        counts = examples != 0  # else nothing of it may show, were it NaN
+        return jax.tree.map(lambda new, old: jnp.where(counts, new, old), weighted, totals), None
 
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[1:], dtype), models)
     return lax.scan(add, zeros, (models, num_examples))[0]

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from halo_jax import clock as timing
 from halo_jax import server
 from halo_jax.assemble import Parts, assemble
 from halo_jax.clients import sample_cohort
@@ -112,6 +113,9 @@ def by_hand(cohort_size: int = CLIENTS) -> tuple[FederationState, ClientResults]
     bits = stack([chosen[client] for client in cohort.tolist()])
     cost = parts().stages.cost_fn(bits)
     yes = jnp.ones(cohort_size, bool)
+    samples = examples.astype(jnp.float32)
+    nothing = jnp.zeros(cohort_size)
+    compute, energy = np.asarray(cost.latency_s) * samples, np.asarray(cost.energy_mj) * samples * jnp.float32(1e-3)
     results = ClientResults(
         client=cohort,
         precision=bits,
@@ -125,6 +129,8 @@ def by_hand(cohort_size: int = CLIENTS) -> tuple[FederationState, ClientResults]
         loss=jnp.stack(losses),
         dead=jnp.stack(dead),
         update=jnp.stack(updates),
+        lap=timing.Lap(nothing, compute, nothing, energy, yes, yes),
+        seconds=compute.max(),
     )
     state = start._replace(
         round=start.round + 1,
@@ -132,6 +138,7 @@ def by_hand(cohort_size: int = CLIENTS) -> tuple[FederationState, ClientResults]
         precision=stack(chosen),
         losses=start.losses.at[cohort].set(results.loss),
         dead=start.dead.at[cohort].set(results.dead),
+        spent=start.spent.at[cohort].set(energy),
     )
     return jax.tree.map(np.asarray, (state, results))
 

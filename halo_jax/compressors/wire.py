@@ -1,8 +1,8 @@
 """Messages as bytes, and what they weigh. Whatever a compressor sends is packed, unpacked and counted here.
 
 A message is a tree of `Codes` (whole numbers of a small alphabet) and of arrays of 32-bit numbers. `size` counts it
-inside jit, in whole numbers; `packed_bits` and `entropy_bits` finish the count on the host; `pack` writes the bytes,
-exactly `packed_bits` of them, and `unpack` reads them back.
+inside jit, in whole numbers, and `travelling_bits` finishes the count there; `packed_bits` and `entropy_bits` finish it
+on the host; `pack` writes the bytes, exactly `packed_bits` of them, and `unpack` reads them back.
 """
 
 import math
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from halo_jax.compressors.huffman import canonical, huffman_lengths
+from halo_jax.compressors.huffman import canonical, huffman_lengths, huffman_total
 
 Coding = Literal["fixed", "places", "radix", "huffman"]
 _LENGTH_BITS = 6  # of one code length in Huffman's table; a code of 64 bits would need 10^13 symbols
@@ -107,6 +107,12 @@ def packed_bits(weight: Size) -> int:
     """8 x the bytes that `pack` writes, from one message's `size`."""
     huffman = [_huffman_bits(np.asarray(part.counts)) for part in weight.codes if part.coding == "huffman"]
     return 8 * math.ceil((int(weight.fixed_bits) + sum(huffman)) / 8)
+
+
+def travelling_bits(weight: Size) -> jax.Array:
+    """`packed_bits` inside jit, int32 `[]`."""
+    huffman = [_huffman_bits_traced(part.counts) for part in weight.codes if part.coding == "huffman"]
+    return 8 * -(-sum(huffman, weight.fixed_bits) // 8)
 
 
 def entropy_bits(weight: Size) -> int:
@@ -226,3 +232,7 @@ def _huffman_bits(counts: np.ndarray) -> int:
     return len(counts) * _LENGTH_BITS + sum(
         n * k for n, k in zip(counts.tolist(), huffman_lengths(counts), strict=True)
     )
+
+
+def _huffman_bits_traced(counts: jax.Array) -> jax.Array:
+    return jnp.where(counts.any(), len(counts) * _LENGTH_BITS + huffman_total(counts), 0)

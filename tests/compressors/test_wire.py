@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from halo_jax.compressors.huffman import huffman_lengths
+from halo_jax.compressors.huffman import huffman_lengths, huffman_total
 from halo_jax.compressors.wire import (
     Codes,
     entropy_bits,
@@ -15,6 +15,7 @@ from halo_jax.compressors.wire import (
     packed_bits,
     radix,
     size,
+    travelling_bits,
     unpack,
     width,
 )
@@ -79,6 +80,18 @@ def test_a_huffman_code_is_within_a_bit_of_the_entropy_and_no_prefix_of_another(
     assert entropy <= np.dot(counts, lengths) < entropy + seen.sum()
     assert huffman_lengths([0, 9, 0]) == [0, 1, 0]
     assert huffman_lengths([1, 1, 2, 4]) == [3, 3, 2, 1]
+
+
+def test_inside_jit_a_message_weighs_the_same():
+    rng = np.random.default_rng(1)
+    counts = np.stack([rng.geometric(0.02, 40) * (rng.random(40) < share) for share in (0, 0.05, 0.1, *[0.8] * 20)])
+    counts = np.concatenate([counts, np.eye(2, 40, dtype=int) * 7, np.ones((1, 40), int), 2 ** np.eye(40, dtype=int)])
+    found = jax.jit(jax.vmap(huffman_total))(jnp.asarray(counts, jnp.int32))
+    assert found.tolist() == [int(np.dot(row, huffman_lengths(row))) for row in counts]
+    message = {name: codes_of(9, name) for name in ("fixed", "places", "radix", "huffman")}
+    for sent in (True, False):
+        weight = weight_of(message, sent=sent, gated=True)
+        assert int(jax.jit(travelling_bits)(weight)) == packed_bits(weight)
 
 
 def test_the_entropy_is_that_of_the_counts_with_their_table_of_numbers_as_they_are_and_of_a_choice_of_places():
