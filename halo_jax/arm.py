@@ -1,143 +1,180 @@
-"""One arm of an experiment: its rounds, from the last checkpoint to the end, each recorded as it ends."""
+"""The rounds of arms, from the last checkpoint to the end, each recorded as it ends."""
 
 import contextlib
-import json
 import math
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from halo_jax import config as schema
 from halo_jax import distributed, federation, health, record, results
-from halo_jax.assemble import Parts
 from halo_jax.checkpoint import Checkpoints
 from halo_jax.clients import place
-from halo_jax.config import Config
 from halo_jax.distributed import on_leader
+from halo_jax.evaluation import Scores
 from halo_jax.federation import ClientResults, FederationState
+from halo_jax.programs import Arm, Program, Programs, stacks
 from halo_jax.progress import Display
 from halo_jax.stopping import Stopped, StopRequest
+from halo_jax.tensorboard import EventFile, OnRound
 from halo_jax.types import Precision
 
-_ALL = -1  # among the clients of which something has been reported: the whole arm
+_ALL, _NOBODY = -1, -2  # among the clients of which something has been reported: the arm diverged, nobody took part
 
 
-class Arm(NamedTuple):
-    """An arm's name, its config, what it runs on, and the folder of its records and checkpoints."""
+def run_arms(
+    arms: Sequence[Arm], programs: Programs, display: Display, stop: StopRequest, on_round: OnRound | None = None
+) -> None:
+    """Train what is left of arms, one call a round for all of them; record every round and write their summaries.
 
-    name: str
-    config: Config
-    parts: Parts
-    folder: Path
-
-
-def evaluation_precision(config: Config) -> Precision:
-    """Bits at which the server's model is tested: the config's, a static arm's own, or 8-8-8 (Choice A8)."""
-    own = config.selector.start if config.selector.name == "static" else "8-8-8"
-    return Precision.parse(config.evaluation.precision or own)
-
-
-class Programs:
-    """The compiled rounds of an experiment: arms that differ only in data, such as the start, share one."""
-
-    def __init__(self):
-        self._built: dict[str, federation.RunRound] = {}
-
-    def of(self, arm: Arm, stages: federation.Stages) -> federation.RunRound:
-        """The program for an arm."""
-        config = arm.config
-        sections = {name: config[name].to_dict() for name in ("recipe", "compressor", "selector")}
-        key = json.dumps(sections | {"selector": sections["selector"] | {"start": ""}})
-        if key not in self._built:
-            cohort, parts = schema.cohort_size(config), arm.parts
-            self._built[key] = federation.make_run_round(
-                stages, parts.recipe, cohort, parts.executor, config.chunk_size
-            )
-        return self._built[key]
-
-
-def run_arm(arm: Arm, programs: Programs, display: Display, stop: StopRequest) -> None:
-    """Train what is left of an arm, record every round, and write its summary; nothing if it is finished.
+    `on_round` is told of every round once it has been recorded; what it raises ends the run. The arms have the same
+    `program_key`. Those that have not as many rounds behind them as the others go on by themselves.
 
     Raises:
       Stopped: a signal came; the last round is saved.
-      RecordError, CheckpointError: the folder cannot be written or read.
+      RecordError, CheckpointError: a folder cannot be written or read.
       DistributedError: another process has raised one of these.
     """
+    left: dict[int, list[tuple[Arm, FederationState]]] = {}
+    for arm in arms:
+        finished = on_leader(lambda arm=arm: bool(record.read(arm.folder).summary.get("finished")))
+        if distributed.anywhere(bool(finished)):
+            with contextlib.ExitStack() as held:
+                on_leader(lambda arm=arm, held=held: _listeners(arm, on_round, held))
+            display.begin_arm(arm.label, arm.config.rounds, arm.config.rounds)
+        else:
+            done, state = _resume(arm, display)
+            left.setdefault(done, []).append((arm, state))
+    for done, members in left.items():
+        for group in stacks([arm for arm, _ in members], len(arms)):
+            states = [state for arm, state in members if any(arm is one for one in group)]
+            _train(group, done, states, programs.of(group), display, stop, on_round)
+
+
+def _resume(arm: Arm, display: Display) -> tuple[int, FederationState]:
+    """The rounds done and the state after them, from the leader's checkpoints; its records are cut to those rounds."""
     config, parts = arm.config, arm.parts
-    finished = on_leader(lambda: bool(record.read(arm.folder).summary.get("finished")))
-    if distributed.anywhere(bool(finished)):
-        display.begin_arm(arm.name, config.rounds, config.rounds)
-        return
     start = Precision.parse(config.selector.start)
     state = federation.init_state(parts.model, start, config.num_clients, parts.stages, parts.recipe, parts.executor)
-    with contextlib.ExitStack() as held:
-        keep, say = config.keep_checkpoints, display.say
-        checkpoints: Any = on_leader(lambda: held.enter_context(Checkpoints(arm.folder, keep, say)))
-        done, state = _resume(arm, checkpoints, state)
-        state = place(state, parts.executor)
-        display.begin_arm(arm.name, config.rounds, done, config.recipe.name)
-        run_round, reported = programs.of(arm, parts.stages), set()
-        for index in range(done, config.rounds):
-            if distributed.anywhere(stop.signum > 0):
-                if index > done:
-                    on_leader(lambda index=index, state=state: checkpoints.save(index, state))
-                raise Stopped(stop.signum, f"after round {index} of {arm.name}")
-            state, row = _run_round(index, arm, run_round, state, display, reported)
-            if index + 1 == config.rounds or (index + 1) % config.checkpoint_every == 0:
-                on_leader(lambda index=index, state=state: checkpoints.save(index + 1, state))
-            display.end_round(row)
-    model = state.model
-    on_leader(
-        lambda: record.finish(arm.folder, results.summary(arm.name, config, record.read(arm.folder), model, parts))
-    )
-
-
-def _resume(arm: Arm, checkpoints: Any, state: FederationState) -> tuple[int, FederationState]:
-    """The rounds done and the state after them, from the leader's checkpoints; its records are cut to those rounds."""
 
     def restore() -> tuple[int, Any]:
-        done, restored = checkpoints.restore(state)
+        with Checkpoints(arm.folder, config.keep_checkpoints, display.say) as checkpoints:
+            done, restored = checkpoints.restore(state)
         record.resume(arm.folder, done)
         return done, restored
 
     done, restored = on_leader(restore) or (0, state)
     done, restored = distributed.from_leader((np.int32(done), restored))
-    return int(done), restored
+    return int(done), place(restored, parts.executor)
 
 
-def _run_round(
-    index: int,
-    arm: Arm,
-    run_round: federation.RunRound,
-    state: FederationState,
+def _train(
+    arms: Sequence[Arm],
+    done: int,
+    states: list[FederationState],
+    program: Program,
     display: Display,
-    reported: set[int],
-) -> tuple[FederationState, record.RoundRecord]:
-    """Train, evaluate and record one round, and say what a person should know of it."""
-    config, parts, started = arm.config, arm.parts, time.perf_counter()
-    broadcast = results.fingerprint_of(state.model)
-    rate = jnp.float32(parts.learning_rates[index])
-    state, answers = run_round(state, parts.data, jax.random.key(config.seed), rate)
-    due = index + 1 == config.rounds or (index + 1) % config.eval_every == 0
-    scores = parts.evaluate(state.model, evaluation_precision(config), parts.test) if due else None
-    rows = results.client_rows(index + 1, answers, parts)
-    prints = results.fingerprint_rows(index + 1, broadcast, state, answers)
-    row = results.round_row(index, rows, scores, parts, time.perf_counter() - started)
-    on_leader(lambda: record.append(arm.folder, row, rows, prints))
+    stop: StopRequest,
+    on_round: OnRound | None,
+) -> None:
+    """Train arms from round `done` to their end."""
+    config, state = arms[0].config, program.pack(states)
+    with contextlib.ExitStack() as held:
+        checkpoints: Any = on_leader(lambda: [_open(arm, held, display) for arm in arms])
+        listeners = on_leader(lambda: [_listeners(arm, on_round, held) for arm in arms]) or [[] for _ in arms]
+        for arm in arms:
+            display.begin_arm(arm.label, config.rounds, done, arm.config.recipe.name)
+        reported: list[set[int]] = [set() for _ in arms]
+
+        def save(index: int, states: Sequence[FederationState]) -> None:
+            on_leader(lambda: [one.save(index, state) for one, state in zip(checkpoints, states, strict=True)])
+
+        for index in range(done, config.rounds):
+            if distributed.anywhere(stop.signum > 0):
+                if index > done:
+                    save(index, states)
+                raise Stopped(stop.signum, f"after round {index} of {', '.join(arm.label for arm in arms)}")
+            started, broadcast = time.perf_counter(), [results.fingerprint_of(one.model) for one in states]
+            state, answers = program.run_round(index, state)
+            due = index + 1 == config.rounds or (index + 1) % config.eval_every == 0
+            scores = program.evaluate(state, index + 1) if due else [None] * len(arms)
+            states = program.split(state)
+            answers = program.split(answers)
+            seconds = (time.perf_counter() - started) / len(arms)
+            found = zip(arms, broadcast, states, answers, scores, listeners, strict=True)
+            rounds = [_Round(index + 1, seconds, *one) for one in found]
+            rows = [_record_round(one, seen, display) for one, seen in zip(rounds, reported, strict=True)]
+            if index + 1 == config.rounds or (index + 1) % config.checkpoint_every == 0:
+                save(index + 1, states)
+            display.end_round(*rows)
+    last = program.evaluate(state, config.rounds)
+    for arm, state, scores in zip(arms, states, last, strict=True):
+        on_leader(lambda arm=arm, state=state, scores=scores: _finish(arm, state, scores))
+
+
+def _open(arm: Arm, held: contextlib.ExitStack, display: Display) -> Checkpoints:
+    return held.enter_context(Checkpoints(arm.folder, arm.config.keep_checkpoints, display.say))
+
+
+def _finish(arm: Arm, state: FederationState, scores: Scores) -> None:
+    run = record.read(arm.folder)
+    record.finish(arm.folder, results.summary(arm.name, arm.config, run, state.model, scores, arm.parts))
+
+
+def _listeners(arm: Arm, on_round: OnRound | None, held: contextlib.ExitStack) -> list[OnRound]:
+    """Who is told of each round: TensorBoard's file of the arm, written anew and kept open by `held`, and the hook."""
+    listeners = [on_round] if on_round else []
+    if arm.config.tensorboard:
+        listeners.insert(0, held.enter_context(contextlib.closing(EventFile(arm.folder))).on_round)
+    return listeners
+
+
+class _Round(NamedTuple):
+    """A round of one arm that has been trained and perhaps evaluated."""
+
+    number: int  # from 1
+    seconds: float
+    arm: Arm
+    broadcast: str  # the fingerprint of the model before it
+    state: FederationState
+    answers: ClientResults
+    scores: Scores | None
+    listeners: Sequence[OnRound]
+
+
+def _record_round(one: _Round, reported: set[int], display: Display) -> record.RoundRecord:
+    """Record a round of one arm, and say what a person should know of it."""
+    arm, config, parts, answers, number = one.arm, one.arm.config, one.arm.parts, one.answers, one.number
+    rows = results.client_rows(number, answers, parts)
+    prints = results.fingerprint_rows(number, one.broadcast, one.state, answers)
+    row = results.round_row(number - 1, rows, one.scores, parts, np.asarray(answers.seconds), one.seconds)
+
+    def keep() -> None:
+        record.append(arm.folder, row, rows, prints)
+        for listener in one.listeners:
+            listener(arm.key, row)
+
+    on_leader(keep)
     if config.fingerprint:
-        _say_fingerprints(arm.name, index + 1, prints, answers, display)
-    if math.isfinite(row.train_loss) and (scores is None or math.isfinite(scores.loss)):
-        _say_dead(answers, health.name_tensors(state.model), config.dead_after, reported, display.say)
+        _say_fingerprints(arm.label, number, prints, answers, display)
+    if row.train_loss is None and _NOBODY not in reported:
+        reported.add(_NOBODY)
+        display.say(_nobody(arm.label, number, answers))
+    if math.isfinite(row.train_loss or 0) and (one.scores is None or math.isfinite(one.scores.loss)):
+        _say_dead(answers, health.name_tensors(one.state.model), config.dead_after, reported, display.say)
     elif _ALL not in reported:
         reported.add(_ALL)
-        display.say(f"{arm.name} has diverged: no finite loss in round {index + 1}; what usually helps: a lower rate")
-    return state, row
+        display.say(f"{arm.label} has diverged: no finite loss in round {number}; what usually helps: a lower rate")
+    return row
+
+
+def _nobody(arm: str, round: int, answers: ClientResults) -> str:
+    late = int(np.asarray(answers.lap.started).sum())
+    return (
+        f"{arm}: nobody took part in round {round} ({late} missed the deadline, {len(answers.client) - late} have too "
+        "little battery), and the model stayed; what helps: a longer clock.deadline_s, more clock.battery_joule"
+    )
 
 
 def _say_fingerprints(

@@ -2,12 +2,10 @@
 
 An arm is `NAME` or `NAME:FIELD=VALUE,FIELD=VALUE`. NAME is a precision ("8-8-8": everyone, always), a selector
 ("halo_ps") or a compressor ("terngrad", at a static `selector.start`). FIELD is a field of NAME's own section, such as
-`levels` in "qsgd:levels=7", or one of `recipe`, `compressor`, `selector` and `evaluation` in full, such as
-"halo_ps:compressor.name=uniform". What is not named is as in the experiment; a section whose name an arm changes starts
-from that entry's own defaults.
+`levels` in "qsgd:levels=7", or one of SECTIONS in full, such as "halo_ps:compressor.name=uniform". What is not named is
+as in the experiment; a section whose name an arm changes starts from that entry's own defaults.
 """
 
-import ast
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -19,7 +17,8 @@ from halo_jax.compressors import COMPRESSORS
 from halo_jax.config import FIELDS, Config, ConfigError, show, unknown_field
 from halo_jax.selectors import SELECTORS
 
-SECTIONS = ("recipe", "compressor", "selector", "evaluation")  # in which arms may differ: all share data and clients
+NAMED = ("recipe", "compressor")  # sections that name an entry with fields of its own
+SECTIONS = (*NAMED, "selector", "noise", "clock", "evaluation")  # in which arms may differ: all share data and clients
 
 
 class _Named(NamedTuple):
@@ -45,7 +44,7 @@ def is_precision(name: str) -> bool:
 
 def _copy(config: Config) -> Config:
     one: Config = ml_collections.ConfigDict(config.to_dict())
-    one.arms, one.seeds = (), ()
+    one.arms, one.seeds, one.sweep = (), (), ()
     return one
 
 
@@ -59,15 +58,11 @@ def _expand(arm: str, config: Config) -> Config:
     for field in given.keys() & named.fields.keys():
         raise ConfigError(f"{field}={show(given[field])}, but {name} says {show(named.fields[field])}")
     fields = named.fields | given
-    for section in SECTIONS[:2]:
+    for section in NAMED:
         if fields.get(f"{section}.name", one[section].name) != one[section].name:
             _reset(one, section)
     for field, value in fields.items():
-        section, _, leaf = field.partition(".")
-        try:
-            one[section][leaf] = value
-        except TypeError:
-            raise ConfigError(f"{field}={show(value)}; allowed: {FIELDS[field].allowed}") from None
+        schema.put(one, field, value)
     return one
 
 
@@ -95,18 +90,12 @@ def _assignment(text: str, section: str) -> tuple[str, Any]:
         raise ConfigError(unknown_field(field))
     if field.partition(".")[0] not in SECTIONS:
         raise ConfigError(f"{field} is the same for all arms; theirs: fields of {', '.join(SECTIONS)}")
-    if isinstance(FIELDS[field].default, str):
-        return field, value
-    try:
-        found = ast.literal_eval(value)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        raise ConfigError(f"{field}={show(value)}; allowed: {FIELDS[field].allowed}") from None
-    return field, float(found) if type(found) is int and isinstance(FIELDS[field].default, float) else found
+    return field, schema.parse(field, value)
 
 
 def _require_reached(config: Config, expanded: Mapping[str, Config]) -> None:
     """Raise ConfigError for a field that would change nothing: its section names no entry, and every arm does."""
-    for section in SECTIONS[:2]:
+    for section in NAMED:
         chosen = config[section].name != FIELDS[f"{section}.name"].default
         if chosen or any(one[section].name == config[section].name for one in expanded.values()):
             continue

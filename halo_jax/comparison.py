@@ -12,25 +12,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from halo_jax.paper import NOTES, printed
 from halo_jax.record import Run
-from halo_jax.types import arm_label
+from halo_jax.types import Cost, arm_label, without_seed
 
 MEGABYTE_BITS = 8_000_000
-# Paper: Table IV, accuracy in percent on CIFAR10 and MB a round. Quoted there from other papers: other networks, other
-# numbers of clients, other meanings of a round.
-PAPER: dict[str, tuple[float, float | None]] = {
-    "qa_fl": (74.90, None),
-    "uveqfed": (76.0, None),
-    "terngrad": (82.80, 6.0),
-    "lfl": (85.0, None),
-    "fedhq": (86.0, None),
-    "adaquantfl": (69.12, None),
-    "laq": (87.96, 0.65),
-    "hsq": (93.77, 0.67),
-    "jopeq": (71.0, None),
-    "fl_pqsu": (90.9, 3.17),
-    "halo_ps": (80.14, 1.52),
-}
 
 
 class Row(NamedTuple):
@@ -46,6 +32,8 @@ class Row(NamedTuple):
     seeds: int
     accuracy_percent: float
     accuracy_spread_percent: float | None
+    worst_client_accuracy_percent: float | None  # of the lowest client, by its own mix of labels
+    top5_accuracy_percent: float
     up_megabytes: float  # per client and round
     up_nominal_megabytes: float
     up_entropy_megabytes: float
@@ -53,27 +41,39 @@ class Row(NamedTuple):
     up_total_megabytes: float  # of all clients and rounds
     total_megabytes: float  # of all clients and rounds, up and down
     target_megabytes: float | None  # the same up to the first round that reaches the target, if every seed does
+    target_seconds: float | None  # and the virtual time until then
+    target_joule: float | None  # and the energy
     uploads_percent: float
     energy_joule: float
+    virtual_seconds: float  # of all rounds: latency per sample x samples of each round's slowest client, plus links
+    energy_mj: float  # of a training sample: the mean over clients and rounds, and the next two likewise
+    latency_s: float
+    area_mm2: float
     priced_at: str  # the bits at which float32 training is priced; empty where clients train at those of their records
     paper_accuracy_percent: float | None
+    paper_difference_points: float | None  # our accuracy less the paper's; top-5 where the paper's is
     paper_megabytes: float | None
 
 
-def rows(runs: Mapping[str, Run], target_percent: float = 0) -> list[Row]:
-    """A row for each arm; `runs` maps "seed_0/terngrad" to records of finished runs."""
+def rows(runs: Mapping[str, Run], target_percent: float = 0, paper: str = "") -> list[Row]:
+    """A row for each arm; `runs` maps folders, such as "seed_0/terngrad", to records of finished runs."""
     arms: dict[str, list[Run]] = {}
     for name, run in runs.items():
-        arms.setdefault(name.partition("/")[2], []).append(run)
-    return [_row(arm, found, target_percent) for arm, found in arms.items()]
+        arms.setdefault(without_seed(name), []).append(run)
+    return [_row(arm, found, target_percent, paper) for arm, found in arms.items()]
 
 
-def _row(arm: str, runs: Sequence[Run], target_percent: float) -> Row:
+def _row(arm: str, runs: Sequence[Run], target_percent: float, table: str) -> Row:
     mean = lambda measure: math.fsum(map(measure, runs)) / len(runs)  # noqa: E731
     each = lambda name: mean(lambda run: run.clients[name].mean() / MEGABYTE_BITS)  # noqa: E731
-    accuracies = [100 * float(run.rounds["accuracy"][-1]) for run in runs]
-    targets = [_to_target(run, target_percent) for run in runs]
-    config, name = runs[0].config, arm.partition(":")[0]
+    cost = lambda name: mean(lambda run: math.fsum(run.clients[name]) / len(run.clients[name]))  # noqa: E731
+    last = lambda name: [100 * float(run.rounds[name][-1]) for run in runs]  # noqa: E731
+    top1, top5 = (math.fsum(last(name)) / len(runs) for name in ("accuracy", "top5_accuracy"))
+    to_target = lambda each: _to_target(runs, target_percent, each)  # noqa: E731
+    worst = [_worst_client_percent(run) for run in runs]
+    config = runs[0].config
+    paper = printed(table, arm, config)
+    known = paper.accuracy_percent
     quantised = config["recipe"]["name"] != "float32"
     bits = [run.clients[f"{part}_bits"] for run in runs for part in ("weights", "activations", "errors")]
     return Row(
@@ -81,20 +81,27 @@ def _row(arm: str, runs: Sequence[Run], target_percent: float) -> Row:
         quantised_training="yes" if quantised else "",
         own_bits="yes" if any(len(np.unique(column)) > 1 for column in bits) or _deals_bits(config) else "",
         seeds=len(runs),
-        accuracy_percent=mean(lambda run: 100 * float(run.rounds["accuracy"][-1])),
-        accuracy_spread_percent=float(np.std(accuracies, ddof=1)) if len(runs) > 1 else None,
+        accuracy_percent=top1,
+        accuracy_spread_percent=float(np.std(last("accuracy"), ddof=1)) if len(runs) > 1 else None,
+        worst_client_accuracy_percent=None if None in worst else math.fsum(filter(None, worst)) / len(worst),
+        top5_accuracy_percent=top5,
         up_megabytes=each("payload_up_bits"),
         up_nominal_megabytes=each("payload_up_nominal_bits"),
         up_entropy_megabytes=each("payload_up_entropy_bits"),
         down_megabytes=each("payload_down_bits"),
         up_total_megabytes=mean(lambda run: int(run.rounds["payload_up_bits"].sum()) / MEGABYTE_BITS),
         total_megabytes=mean(lambda run: int(_both_ways(run).sum()) / MEGABYTE_BITS),
-        target_megabytes=None if None in targets else math.fsum(filter(None, targets)) / len(targets),
+        target_megabytes=to_target(lambda run: _both_ways(run) / MEGABYTE_BITS),
+        target_seconds=to_target(lambda run: run.rounds["virtual_seconds"]),
+        target_joule=to_target(lambda run: run.rounds["energy_joule"]),
         uploads_percent=mean(lambda run: 100 * run.clients["uploads"].mean()),
-        energy_joule=mean(_energy_joule),
+        energy_joule=mean(lambda run: math.fsum(run.rounds["energy_joule"])),
+        virtual_seconds=mean(lambda run: math.fsum(run.rounds["virtual_seconds"])),
+        **{name: cost(name) for name in Cost._fields},
         priced_at="" if quantised else config["selector"]["start"],
-        paper_accuracy_percent=PAPER.get(name, (None, None))[0],
-        paper_megabytes=PAPER.get(name, (None, None))[1],
+        paper_accuracy_percent=known,
+        paper_difference_points=None if known is None else (top5 if paper.top5 else top1) - known,
+        paper_megabytes=paper.megabytes,
     )
 
 
@@ -107,48 +114,65 @@ def _both_ways(run: Run) -> np.ndarray:
     return run.rounds["payload_up_bits"] + run.rounds["payload_down_bits"]
 
 
-def _to_target(run: Run, target_percent: float) -> float | None:
-    """MB of all clients up to the end of the first round that reaches the target."""
-    reached = np.flatnonzero(100 * run.rounds["accuracy"] >= target_percent)
-    if not target_percent or not reached.size:
+def _to_target(runs: Sequence[Run], target_percent: float, each: Callable[[Run], np.ndarray]) -> float | None:
+    """The sum of what `each` gives a round up to the first that reaches the target; the mean over runs, if all do."""
+    reached = [np.flatnonzero(100 * run.rounds["accuracy"] >= target_percent) for run in runs]
+    if not target_percent or not all(rounds.size for rounds in reached):
         return None
-    return int(_both_ways(run)[: reached[0] + 1].sum()) / MEGABYTE_BITS
+    sums = [math.fsum(each(run)[: rounds[0] + 1]) for run, rounds in zip(runs, reached, strict=True)]
+    return math.fsum(sums) / len(sums)
 
 
-def _energy_joule(run: Run) -> float:
-    samples = run.clients["examples"] * run.config["local_epochs"]
-    return math.fsum(run.clients["energy_mj"] * samples) / 1000
+def _worst_client_percent(run: Run) -> float | None:
+    known = [accuracy for accuracy in run.summary.get("client_accuracy") or [] if accuracy is not None]
+    return 100 * min(known) if known else None
 
 
 _COLUMNS: dict[str, Callable[[Row], str]] = {
     "Arm": lambda row: row.arm,
     "QT\nHQ": lambda row: f"{row.quantised_training or '-'}\n{row.own_bits or '-'}",
-    "Top-1\n%": lambda row: f"{row.accuracy_percent:.2f}{_spread(row.accuracy_spread_percent)}",
+    "Top-1 %\nTop-5": lambda row: (
+        f"{row.accuracy_percent:.2f}{_spread(row.accuracy_spread_percent)}\n{row.top5_accuracy_percent:.2f}"
+    ),
     "Up kB\nDown": lambda row: f"{1000 * row.up_megabytes:.4g}\n{1000 * row.down_megabytes:.4g}",
     "Total MB\nto target": lambda row: f"{row.total_megabytes:.4g}\n{_number(row.target_megabytes)}",
     "Energy\nJ": lambda row: f"{row.energy_joule:.4g}" + (row.priced_at and f"\n({row.priced_at})"),
-    "Paper %\nMB": lambda row: f"{_number(row.paper_accuracy_percent)}\n{_number(row.paper_megabytes)}",
+    "Time s\nto target": lambda row: f"{row.virtual_seconds:.4g}\n{_number(row.target_seconds)}",
+    "mJ, s\nmm²": lambda row: f"{row.energy_mj:.3g}\n{row.latency_s:.3g}\n{row.area_mm2:.4g}",
 }
+_PAPER = "Paper %\nours -"
 
 
-CAPTION = (
-    "QT: clients train in low precision. HQ: clients have bits of their own. Up and down: packed, per client and "
-    "round. Total: all clients, rounds and ways, to the end and to the target accuracy; 1 MB = 10^6 bytes. Energy: all "
-    "training samples, by the cost model; float32 training as if it had the bits in brackets. Paper: Table IV quotes "
-    "other networks, client counts and meanings of a round."
-)
+def caption(target_percent: float = 0, paper: str = "") -> str:
+    """What the columns mean; `paper` names the paper's table that stands beside the rows."""
+    target = f" The target is {target_percent:g} %." if target_percent else ""
+    return (
+        "QT: clients train in low precision. HQ: clients have bits of their own. Up and down: packed, per client and "
+        "round. Total: all clients, rounds and ways, to the end and to the target accuracy; 1 MB = 10^6 bytes. Energy: "
+        "all training samples, by the cost model; float32 training as if it had the bits in brackets. Time: by the "
+        f"virtual clock. mJ, s, mm²: energy, latency and area of one sample.{target} {NOTES.get(paper, '')}"
+    ).strip()
 
 
-def render(table: Sequence[Row], target_percent: float = 0) -> Table:
+def render(table: Sequence[Row], caption: str) -> Table:
     """The rows for a terminal of 80 columns."""
-    caption = CAPTION + (f" The target is {target_percent:g} %." if target_percent else "")
     drawn = Table(caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True)
-    for head in _COLUMNS:
+    columns = dict(_COLUMNS)
+    if any(row.paper_accuracy_percent is not None for row in table):
+        columns[_PAPER] = _paper
+    for head in columns:
         text: Any = {"overflow": "fold"} if head == "Arm" else {"justify": "right", "no_wrap": True}
         drawn.add_column(head, **text)
     for row in table:
-        drawn.add_row(*(Text(show(row)) for show in _COLUMNS.values()))
+        drawn.add_row(*(Text(show(row)) for show in columns.values()))
     return drawn
+
+
+def _paper(row: Row) -> str:
+    if row.paper_accuracy_percent is None or row.paper_difference_points is None:
+        return "-"
+    megabytes = "" if row.paper_megabytes is None else f"\n{row.paper_megabytes:g} MB"
+    return f"{row.paper_accuracy_percent:.2f}\n{row.paper_difference_points:+.2f}{megabytes}"
 
 
 def _spread(value: float | None) -> str:

@@ -1,27 +1,32 @@
-"""One experiment, from a config to a run folder: arms, rounds, checkpoints, records, report."""
+"""One experiment, from a config to a run folder: points, seeds, arms, rounds, checkpoints, records, report."""
 
 import contextlib
+import functools
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 from rich.console import Console
 
-from halo_jax import comparison, distributed, figures, page, record, report, results
-from halo_jax import config as schema
-from halo_jax.arm import Arm, Programs, run_arm
+from halo_jax import datasets, distributed, labels, outcome, record, results, sweep
+from halo_jax.arm import run_arms
 from halo_jax.arms import expand_arms
-from halo_jax.assemble import Parts, assemble_all
+from halo_jax.assemble import assemble_all
 from halo_jax.config import Config
 from halo_jax.distributed import on_leader
+from halo_jax.programs import Arm, Programs, stacks
 from halo_jax.progress import Display
-from halo_jax.run_folder import claim, seed_folder
+from halo_jax.run_folder import claim
 from halo_jax.stopping import stop_between_rounds
+from halo_jax.sweep import Experiment
+from halo_jax.tensorboard import OnRound, check_installed
+
+Load = Callable[..., datasets.Dataset]
 
 
 def run(
@@ -30,6 +35,7 @@ def run(
     *,
     overwrite: bool = False,
     console: Console | None = None,
+    on_round: OnRound | None = None,
 ) -> dict[str, record.Run]:
     """Run every arm of `config` into `workdir` and write its table, figures and report.
 
@@ -37,9 +43,11 @@ def run(
 
     Args:
       config: an experiment, as `halo_jax.config.default()` with changes.
-      workdir: the run folder; each arm is a sub-folder when there are several.
+      workdir: the run folder; each arm is a sub-folder when there are several, and so is each seed, and each point.
       overwrite: delete what an earlier run left in `workdir`.
       console: where progress and the table go; standard output by default.
+      on_round: called in process 0 as `on_round(arm, row)` after each round that has been recorded, `row` a
+        `record.RoundRecord`: see `tensorboard`. What it raises ends the run; the same call goes on.
 
     Returns:
       The records of each arm; where several processes are joined, in process 0, which alone writes.
@@ -53,71 +61,111 @@ def run(
       Stopped: SIGINT or SIGTERM came; the round was finished and saved.
     """
     console = console or Console(quiet=not distributed.is_leader())
-    return (_run_seeds if config.seeds else _run)(config, Path(workdir), overwrite, console)
+    whole = distributed.everywhere(lambda: sweep.plan(config, Path(workdir)))
+    load = functools.lru_cache(maxsize=1)(datasets.load)
+    programs = Programs()
+    left = _unfinished(whole, overwrite)
+    at_once = config.stack or max(1, len(left))
+    groups = [left[i : i + at_once] for i in range(0, len(left), at_once)]
+    prepared = ([_prepare(one, whole, load) for one in group] for group in groups)
+    first = list(itertools.islice(prepared, 1))
+    distributed.everywhere(lambda: _check_sizes(left, load))
+    with contextlib.ExitStack() as held:  # nothing is wrong with the experiment
+        on_leader(lambda: _open(whole, overwrite, held))
+        for group, arms in zip(groups, itertools.chain(first, prepared), strict=True):
+            _train(group, arms, whole, programs, overwrite, console, on_round)
+        changed = {one.folder for one in left}
+        return on_leader(lambda: outcome.gather(whole, changed, console)) or {}
 
 
-def _run(config: Config, workdir: Path, overwrite: bool, console: Console) -> dict[str, record.Run]:
-    return _train(config, workdir, overwrite, console, _prepare(config, workdir))
+def _unfinished(whole: Experiment, overwrite: bool) -> list[Experiment]:
+    """What is left to train; what is not made of others is reported again in any case."""
+    leaves = list(whole.leaves())
+    ended = on_leader(lambda: [one is not whole and not overwrite and outcome.has_ended(one) for one in leaves])
+    known = distributed.from_leader(np.array(ended or [False] * len(leaves)))
+    return [one for one, done in zip(leaves, known, strict=True) if not done]
 
 
-def _run_seeds(config: Config, workdir: Path, overwrite: bool, console: Console) -> dict[str, record.Run]:
-    """The whole experiment once for each seed, each in a run folder of its own, and what they say together."""
-    distributed.everywhere(lambda: schema.validate(config))
-    runs = {}
-    with contextlib.ExitStack() as held:
-        for seed in config.seeds:
-            one: Config = ml_collections.ConfigDict(config.to_dict())
-            one.seeds, one.seed = (), seed
-            arms = _prepare(one, workdir / seed_folder(seed))
-            if not runs:  # the first seed has been prepared: nothing is wrong with the experiment
-                on_leader(lambda: held.enter_context(claim(workdir, config, overwrite)))
-                on_leader(lambda: record.write(workdir / record.CONFIG, _json(config)))
-            found = _train(one, workdir / seed_folder(seed), overwrite, console, arms)
-            runs |= {f"{seed_folder(seed)}/{arm}": run for arm, run in found.items()}
-        on_leader(lambda: _compare(workdir, config, runs, console))
-    return runs
+def _check_sizes(left: Sequence[Experiment], load: Load) -> None:
+    """Raise now what the points after the first would raise in their turn; of a point's seeds one is enough."""
+    points = {sweep.label(one.point): one for one in reversed(left)}
+    for label, one in [*reversed(points.items())][1:]:
+        with sweep.naming(label):
+            assemble_all(_configs(one.config), load, first_models=False)
 
 
-def _prepare(config: Config, workdir: Path) -> list[Arm]:
+def _configs(config: Config) -> dict[str, Config]:
+    """The config of every arm; an experiment of one names none in what it says."""
+    return expand_arms(config) if config.arms else {"": next(iter(expand_arms(config).values()))}
+
+
+def _prepare(one: Experiment, whole: Experiment, load: Load) -> list[Arm]:
     """The arms with all that they run on; nothing is written. Raises in every process what one of them raises."""
 
     def prepare() -> list[Arm]:
-        schema.validate(config)
-        configs = expand_arms(config)
-        parts = assemble_all(configs if config.arms else {"": config}).values()
-        folders = [workdir / name if config.arms else workdir for name in configs]
-        return [Arm(*fields) for fields in zip(configs, configs.values(), parts, folders, strict=True)]
+        if one.config.tensorboard:
+            check_installed()
+        with sweep.naming(sweep.label(one.point)):
+            parts = assemble_all(_configs(one.config), load).values()
+        configs, folders = expand_arms(one.config), one.arms().values()
+        keys = [name if one is whole else f"{_place(one, whole)}/{name}" for name in configs]
+        shown = configs if whole.config.stack == 1 else keys
+        return [Arm(*fields) for fields in zip(configs, configs.values(), parts, folders, keys, shown, strict=True)]
 
     arms = distributed.everywhere(prepare)
     data = arms[0].parts.data, arms[0].parts.test
-    distributed.require_same("the config", lambda: json.dumps(config.to_dict(), sort_keys=True).encode())
+    distributed.require_same("the config", lambda: json.dumps(one.config.to_dict(), sort_keys=True).encode())
     distributed.require_same("the data set", lambda: _content(data))
     return arms
 
 
-def _train(config: Config, workdir: Path, overwrite: bool, console: Console, arms: list[Arm]) -> dict[str, record.Run]:
+def _open(whole: Experiment, overwrite: bool, held: contextlib.ExitStack) -> None:
+    """Take the folders of all that is made of others, and write its config; the outermost stays taken."""
+    for one in whole.branches():
+        with contextlib.ExitStack() as briefly:
+            (held if one is whole else briefly).enter_context(claim(one.folder, one.config, overwrite))
+            record.write(one.folder / record.CONFIG, _json(one.config))
+
+
+def _train(
+    group: Sequence[Experiment],
+    arms: Sequence[Sequence[Arm]],
+    whole: Experiment,
+    programs: Programs,
+    overwrite: bool,
+    console: Console,
+    on_round: OnRound | None,
+) -> None:
+    """Train the arms of experiments, stacked where that is asked for and they can be, and report each."""
     with contextlib.ExitStack() as held:
-        on_leader(lambda: held.enter_context(claim(workdir, config, overwrite)))
-        on_leader(lambda: _create(workdir, config, arms))
-        _describe(console, config, arms[0].parts)
-        programs = Programs()
-        display = held.enter_context(Display(console, config.rounds * len(arms)))
+        for one, own in zip(group, arms, strict=True):
+            on_leader(lambda one=one: held.enter_context(claim(one.folder, one.config, overwrite)))
+            on_leader(lambda one=one, own=own: _create(one, own))
+            if one is not whole:
+                console.print(_place(one, whole), highlight=False, markup=False, soft_wrap=True)
+            outcome.describe(console, one.config, own[0].parts)
+        everyone = [arm for own in arms for arm in own]
+        display = held.enter_context(Display(console, sum(arm.config.rounds for arm in everyone)))
         stop = held.enter_context(stop_between_rounds(display.say))
-        for arm in arms:
-            run_arm(arm, programs, display, stop)
-        return on_leader(lambda: _report(workdir, config, arms, console)) or {}
+        for stack in stacks(everyone, whole.config.stack or len(everyone)):
+            run_arms(stack, programs, display, stop, on_round)
+        for one in group:
+            on_leader(lambda one=one: outcome.report(one, console))
 
 
-def _compare(workdir: Path, config: Config, runs: Mapping[str, record.Run], console: Console) -> None:
-    rows = comparison.rows(runs, config.evaluation.target_percent)
-    record.write(workdir / "comparison.csv", record.csv_text([comparison.Row._fields, *rows]))
-    tables = {"comparison": record.read_columns(workdir / "comparison.csv")}
-    drawn = figures.save_comparison(record.read_json(workdir / record.CONFIG), tables, workdir)
-    pictures = {caption: path.read_bytes() for caption, path in drawn.items()}
-    record.write(workdir / "report.html", page.comparison_html(config.name, rows, runs, pictures))
-    console.print(comparison.render(rows, config.evaluation.target_percent))
-    where = f"run folder {workdir}; open {workdir / 'report.html'}"
-    console.print(where, highlight=False, markup=False, soft_wrap=True)
+def _place(one: Experiment, whole: Experiment) -> str:
+    return str(one.folder.relative_to(whole.folder))
+
+
+def _create(one: Experiment, arms: Sequence[Arm]) -> None:
+    if one.config.arms:
+        record.write(one.folder / record.CONFIG, _json(one.config))
+    held = labels.rows(results.label_counts(arms[0].parts))
+    table = record.csv_text([held[0]._fields, *held])
+    for arm in arms:
+        if not (arm.folder / record.CONFIG).exists():
+            record.create(arm.folder, arm.config.to_dict())
+        record.write(arm.folder / record.LABELS, table)
 
 
 def _json(config: Config) -> str:
@@ -128,41 +176,3 @@ def _content(tree: Any) -> bytes:
     """The bytes of all arrays."""
     keys = lambda leaf: jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf  # noqa: E731
     return b"".join(np.asarray(keys(leaf)).tobytes() for leaf in jax.tree.leaves(tree))
-
-
-def _create(workdir: Path, config: Config, arms: Sequence[Arm]) -> None:
-    if config.arms:
-        record.write(workdir / record.CONFIG, _json(config))
-    for arm in arms:
-        if not (arm.folder / record.CONFIG).exists():
-            record.create(arm.folder, arm.config.to_dict())
-
-
-def _describe(console: Console, config: Config, parts: Parts) -> None:
-    examples = np.asarray(parts.data.num_examples)
-    weights = sum(leaf.size for leaf in jax.tree.leaves(parts.model))
-    console.print(
-        f"{config.name}: {config.dataset}, {examples.sum()} training images over {config.num_clients} clients "
-        f"({examples.min()} to {examples.max()} each), {config.model} at width {config.width:g} ({weights} weights), "
-        f"priced at width {config.hardware.width:g}; executor {parts.executor} on {jax.default_backend()} "
-        f"({parts.executor_reason}), kernels {results.kernels(parts)}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
-
-
-def _report(workdir: Path, config: Config, arms: Sequence[Arm], console: Console) -> dict[str, record.Run]:
-    runs = {arm.name: record.read(arm.folder) for arm in arms}
-    rows = report.table(runs)
-    report.write_csv(rows, workdir / "table.csv")
-    drawn = figures.save_all(runs, workdir)
-    pictures = {caption: path.read_bytes() for caption, path in drawn.items()}
-    record.write(workdir / "report.html", page.html(config.name, runs, pictures))
-    console.print(report.render_rich(rows))
-    for arm, one in runs.items():
-        console.print(f"model of {arm}: sha256 {one.summary['model_sha256']}", highlight=False, soft_wrap=True)
-    console.print(
-        f"run folder {workdir}; open {workdir / 'report.html'}", highlight=False, markup=False, soft_wrap=True
-    )
-    return runs

@@ -9,24 +9,30 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from halo_jax import record
+from halo_jax import record, sweep
+from halo_jax.arms import SECTIONS
 from halo_jax.checkpoint import FOLDER as CHECKPOINTS
 from halo_jax.config import FIELDS, Config, ConfigError
+from halo_jax.tensorboard import FOLDER as TENSORBOARD
 
-_FREE_FIELDS = (  # change no result
+FREE_FIELDS = (  # change no result
     "executor",
     "chunk_size",
     "checkpoint_every",
     "keep_checkpoints",
     "dead_after",
     "fingerprint",
+    "tensorboard",
+    "paper",
+    "stack",
     "data_dir",
     "evaluation.batch_size",
 )
-ARMS_OWN = ("recipe.", "compressor.", "selector.", "evaluation.")  # fields in which an arm may differ
+ARMS_OWN = tuple(f"{section}." for section in SECTIONS)  # fields in which an arm may differ
 _TABLES = (record.ROUNDS, record.CLIENTS, record.FINGERPRINTS)
 TABLES, DEVICE = "tables", "device.yaml"  # what a study writes
-_RUN = (*_TABLES, record.SUMMARY, "table.csv", "comparison.csv", "report.html", "figures", CHECKPOINTS)
+_RESULTS = (record.LABELS, record.SUMMARY, "table.csv", "comparison.csv", "claims.csv", "report.html", "figures")
+_RUN = (*_TABLES, *_RESULTS, CHECKPOINTS, TENSORBOARD)
 _OWN = (*_RUN, TABLES, DEVICE, record.CONFIG)
 
 
@@ -67,11 +73,6 @@ def holds_study(workdir: Path, study: str) -> bool:
         raise record.RecordError(f"{workdir}: {error.strerror or error}") from error
 
 
-def seed_folder(seed: int) -> str:
-    """The name of the folder of one seed, in the folder of an experiment over several."""
-    return f"seed_{seed}"
-
-
 def _read(workdir: Path) -> dict[str, Any]:
     """The config of the run that lies there; empty if there is none. ConfigError if the folder is somebody else's."""
     path = workdir / record.CONFIG
@@ -81,6 +82,7 @@ def _read(workdir: Path) -> dict[str, Any]:
         names = isinstance(arms, list) and all(isinstance(arm, str) and Path(arm).name == arm for arm in arms)
         if not names or _flatten(theirs).keys() != FIELDS.keys():
             raise ConfigError(f"{path} is not the config of a run of this version; use another --workdir")
+        sweep.points(theirs["sweep"])
         return theirs
     if workdir.exists() and any(p.name not in _TABLES and p.name[0] != "." for p in workdir.iterdir()):
         raise ConfigError(f"{workdir} is not empty and not a run folder; use another --workdir")
@@ -89,10 +91,11 @@ def _read(workdir: Path) -> dict[str, Any]:
 
 def _compare(workdir: Path, theirs: Mapping[str, Any], config: Config, but: tuple[str, ...] = ()) -> None:
     old, new = _flatten(theirs), _flatten(json.loads(json.dumps(config.to_dict())))
-    for field in ("arms", "seeds"):  # an experiment may grow
-        if old[field] and set(old[field]) <= set(new[field]):
+    points = set(sweep.points(old["sweep"])) <= set(sweep.points(new["sweep"]))
+    for field in ("arms", "seeds", "sweep"):  # an experiment may grow
+        if old[field] and (points if field == "sweep" else set(old[field]) <= set(new[field])):
             old[field] = new[field]
-    compared = [field for field in FIELDS if field not in _FREE_FIELDS and not field.startswith(but)]
+    compared = [field for field in FIELDS if field not in FREE_FIELDS and not field.startswith(but)]
     different = [field for field in compared if old[field] != new[field]]
     if different:
         changes = ", ".join(f"{field}={old[field]!r} there, {new[field]!r} here" for field in different[:5])
@@ -102,8 +105,9 @@ def _compare(workdir: Path, theirs: Mapping[str, Any], config: Config, but: tupl
 
 def _delete(workdir: Path, theirs: Mapping[str, Any]) -> None:
     """Delete what a run made, and nothing else; the config last, so that a cut-off deletion can be repeated."""
-    inside = {arm: {"arms": (), "seeds": ()} for arm in theirs["arms"]}
-    inside |= {seed_folder(seed): {**theirs, "seeds": ()} for seed in theirs["seeds"]}
+    inside = {arm: {"arms": (), "seeds": (), "sweep": ()} for arm in theirs["arms"]}
+    within = {"sweep": ()} if theirs["sweep"] else {"seeds": ()}
+    inside |= {name: {**theirs, **within} for name in sweep.folders(theirs)}
     for name, config in inside.items():
         if (workdir / name / record.CONFIG).exists():
             _delete(workdir / name, config)

@@ -17,7 +17,8 @@ sys.path.insert(0, str(FOLDER))  # as it is for a script in that folder
 
 suite, timing = importlib.import_module("suite"), importlib.import_module("timing")
 BENCHMARKS = {
-    name: importlib.import_module(name) for name in ("step", "round", "scaling", "bitwidths", "halosim", "compressors")
+    name: importlib.import_module(name)
+    for name in ("step", "round", "scaling", "bitwidths", "halosim", "compressors", "stacked")
 }
 PEERS = ("torch", "fedjax", "flower", "pfl")
 

@@ -9,22 +9,31 @@ from halo_jax.record import Run
 from tests.toy_run import toy_config
 
 
-def run_of(accuracies, up=8_000_000, down=16_000_000, clients=2, uploads=1, recipe="float32", bits=(8, 8)) -> Run:
-    """A run whose clients see 10 images a round at 2 mJ each, and send 1 MB up for 2 MB down."""
+def run_of(
+    accuracies, up=8_000_000, down=16_000_000, clients=2, uploads=1, recipe="float32", bits=(8, 8), **fields
+) -> Run:
+    """A run whose clients see 10 images thrice a round at 2 mJ each, in 7 s, and send 1 MB up for 2 MB down."""
     config = toy_config().to_dict()
     config["recipe"]["name"], config["local_epochs"] = recipe, 3
+    config.update(fields)
     rounds = len(accuracies)
     rows = {"payload_up_bits": up, "payload_up_nominal_bits": up // 2, "payload_up_entropy_bits": up // 4}
     rows |= {"payload_down_bits": down, "uploads": uploads, "examples": 10, "energy_mj": 2.0, "errors_bits": 8}
     table = {name: np.full(rounds * clients, value) for name, value in (rows | {"activations_bits": 8}).items()}
     table["weights_bits"] = np.tile(bits, rounds)
-    totals = {"payload_up_bits": np.full(rounds, up * clients), "payload_down_bits": np.full(rounds, down * clients)}
-    return Run(config, {"accuracy": np.array(accuracies), **totals}, table, {})
+    table |= {"latency_s": np.tile([1.0, 4.0], rounds)[: rounds * clients], "area_mm2": table["energy_mj"] * 5}
+    totals = {"virtual_seconds": np.full(rounds, 7.0), "energy_joule": np.full(rounds, clients * 10 * 3 * 2 / 1000)}
+    totals |= {"payload_up_bits": np.full(rounds, up * clients), "payload_down_bits": np.full(rounds, down * clients)}
+    top5 = np.minimum(1, np.array(accuracies) + 0.125)
+    return Run(config, {"accuracy": np.array(accuracies), "top5_accuracy": top5, **totals}, table, {})
 
 
 def test_an_arms_row_is_the_mean_over_seeds():
-    runs = {"seed_0/terngrad": run_of([0.2, 0.6, 0.8]), "seed_3/terngrad": run_of([0.1, 0.2, 0.7])}
-    (row,) = comparison.rows(runs, target_percent=60)
+    runs = {
+        "seed_0/terngrad": run_of([0.2, 0.6, 0.8], paper="table4"),
+        "seed_3/terngrad": run_of([0.1, 0.2, 0.7], paper="table4"),
+    }
+    (row,) = comparison.rows(runs, target_percent=60, paper="table4")
     assert (row.arm, row.seeds, row.quantised_training, row.own_bits) == ("terngrad", 2, "", "")
     assert row.accuracy_percent == pytest.approx(75)
     assert row.accuracy_spread_percent == pytest.approx(50**0.5)
@@ -37,6 +46,11 @@ def test_an_arms_row_is_the_mean_over_seeds():
     assert (row.up_total_megabytes, row.total_megabytes) == (1 * 2 * 3, 3 * 2 * 3)
     assert row.target_megabytes == 6 * (2 + 3) / 2  # reached in rounds 2 and 3
     assert row.energy_joule == pytest.approx(3 * 2 * 10 * 3 * 2 / 1000)
+    assert row.virtual_seconds == 7 * 3
+    assert (row.target_seconds, row.target_joule) == (7 * (2 + 3) / 2, pytest.approx(0.12 * (2 + 3) / 2))
+    assert row.top5_accuracy_percent == pytest.approx(100 * (0.925 + 0.825) / 2)
+    assert (row.energy_mj, row.latency_s, row.area_mm2) == (2, 2.5, 10)
+    assert row.paper_difference_points == pytest.approx(75 - 82.80)
     assert (row.uploads_percent, row.paper_accuracy_percent, row.paper_megabytes) == (100, 82.80, 6.0)
 
 
@@ -48,15 +62,38 @@ def test_low_precision_and_bits_of_their_own_are_said_and_a_target_counts_if_all
     }
     ours, laq = comparison.rows(runs, target_percent=50)
     assert (ours.arm, ours.quantised_training, ours.own_bits) == ("HaLo-FL (recipe.name=wage)", "yes", "yes")
-    assert (ours.accuracy_spread_percent, ours.target_megabytes, ours.paper_megabytes) == (None, 6.0, 1.52)
-    assert (laq.target_megabytes, laq.uploads_percent) == (None, 50)
+    assert (ours.accuracy_spread_percent, ours.target_megabytes, ours.paper_megabytes) == (None, 6.0, None)
+    assert (laq.target_megabytes, laq.target_seconds, laq.target_joule, laq.uploads_percent) == (None, None, None, 50)
 
 
 def test_the_table_fits_a_terminal_of_80_columns():
-    runs = {f"seed_{seed}/halo_ps:recipe.name=wage,compressor.name=uniform": run_of([0.4, 0.5]) for seed in (0, 1)}
+    arm = "halo_ps:recipe.name=wage,compressor.name=uniform"
+    runs = {f"seed_{seed}/{arm}": run_of([0.4, 0.5]) for seed in (0, 1)}
+    (row,) = comparison.rows(runs, 45, "table4")
+    row = row._replace(arm=f"partition.alpha=0.1, rounds=20: {row.arm}", energy_joule=1234.5, total_megabytes=1234.5)
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(comparison.render(comparison.rows(runs, 45), 45))
+    console.print(comparison.render([row], comparison.caption(45, "table4")))
     text = console.export_text()
     assert "50.00" in text
     assert "± 0.00" in text
     assert "…" not in text
+    assert "-30.14" in text
+    assert "The target is 45 %. Paper: Table IV" in " ".join(text.split())
+
+
+def test_without_a_table_of_the_paper_nothing_of_it_is_shown():
+    (row,) = comparison.rows({"seed_0/terngrad": run_of([0.5])})
+    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(comparison.render([row], comparison.caption()))
+    assert (row.paper_accuracy_percent, row.paper_difference_points, row.paper_megabytes) == (None, None, None)
+    assert "Paper" not in console.export_text()
+
+
+def test_the_worst_client_is_the_mean_over_seeds_of_the_lowest():
+    first, other = run_of([0.9]), run_of([0.9])
+    known = [
+        run._replace(summary={"client_accuracy": found}) for run, found in ((first, [0.9, 0.5]), (other, [None, 0.7]))
+    ]
+    rows = comparison.rows({"seed_0/laq": known[0], "seed_1/laq": known[1], "seed_0/lfl": first})
+    assert rows[0].worst_client_accuracy_percent == pytest.approx(60)
+    assert rows[1].worst_client_accuracy_percent is None  # of a folder that does not say

@@ -1,7 +1,7 @@
 """What all figures share: a titled canvas, styles that survive grey print, the groups of clients, an axis of layers."""
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from halo_jax.record import Run
-from halo_jax.types import arm_label
+from halo_jax.types import arm_label, without_seed
 
 Config = Mapping[str, Any]  # as in config.json
 Tables = Mapping[str, Mapping[str, np.ndarray]]  # of a study: table -> column -> one entry a row
@@ -34,6 +34,7 @@ FILLS = {
 }
 MOST_NAMES = 24  # of layers on an axis; more are numbered
 _LONGEST_NAME = 22
+_BELOW = 3  # arms whose names fit below the axes
 
 
 def canvas(
@@ -60,6 +61,58 @@ def by_round(axes: Axes) -> None:
     axes.set_xlabel("round")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     plain(axes)
+
+
+def from_zero(axes: Axes, label: str) -> None:
+    """An x axis of what adds up from 0."""
+    axes.set_xlabel(label)
+    axes.set_xlim(left=0)
+    plain(axes)
+
+
+def accuracy_against(
+    runs: Mapping[str, Run], position: Callable[[Run], np.ndarray], title: str, caption: str, over_seeds: bool = False
+) -> Figure | None:
+    """Test accuracy against `position`, one x a round; one line a run. None if nothing was evaluated.
+
+    With `over_seeds`, runs "seed_0/qsgd", "seed_1/qsgd", ... give one line, their mean over the rounds in which all
+    were evaluated, in a band of one standard deviation.
+    """
+    arms: dict[str, list[Run]] = {}
+    for name, run in runs.items():
+        if np.isfinite(run.rounds["accuracy"]).any():
+            arms.setdefault(without_seed(name) if over_seeds else name, []).append(run)
+    if not arms:
+        return None
+    beside = len(arms) > _BELOW
+    several = " Lines are means over seeds, bands one standard deviation." if len(runs) > len(arms) else ""
+    configs = [run.config for found in arms.values() for run in found]
+    figure, grid = canvas(title, caption + several, configs, (1, 1), (9.5, 5) if beside else (7.5, 4.2))
+    for i, (arm, found) in enumerate(arms.items()):
+        _accuracy_line(grid[0, 0], i, arm, found, position)
+    grid[0, 0].set_ylabel("top-1 accuracy on the test split (%)")
+    if beside:
+        legend_beside(grid[0, 0])
+    else:
+        figure.legend(loc="outside lower center", ncols=min(len(arms), 3), frameon=False, fontsize=9)
+    return figure
+
+
+def _accuracy_line(axes: Axes, i: int, arm: str, runs: Sequence[Run], position: Callable[[Run], np.ndarray]) -> None:
+    """Line `i`: over rounds in which every run was evaluated, means of both coordinates."""
+    rounds = min(len(run.rounds["round"]) for run in runs)
+    accuracy = 100 * np.stack([run.rounds["accuracy"][:rounds] for run in runs])
+    evaluated = np.isfinite(accuracy).all(0)
+    if not evaluated.any():
+        return
+    x = np.stack([position(run)[:rounds] for run in runs]).mean(0)[evaluated]
+    mean, spread = accuracy[:, evaluated].mean(0), accuracy[:, evaluated].std(0, ddof=1 if len(runs) > 1 else 0)
+    every = max(1, len(x) // 8)
+    look = style(i)
+    label = f"{arm_name(arm)} ({mean[-1]:.2f} %)"
+    axes.plot(x, mean, label=label, markevery=(i % 5 * every // 5, every), markersize=4.5, linewidth=1.4, **look)
+    if len(runs) > 1:
+        axes.fill_between(x, mean - spread, mean + spread, color=look["color"], alpha=0.15, linewidth=0)
 
 
 def by_layer(axes: Axes, names: Sequence[str]) -> None:
@@ -113,6 +166,36 @@ def texts(column: np.ndarray) -> list[str]:
     if column.dtype.kind != "f":
         return column.tolist()
     return ["" if np.isnan(cell) else f"{cell:g}" for cell in column]
+
+
+def swept(rows: Mapping[str, np.ndarray]) -> list[str]:
+    """The swept fields in the table `comparison`: the columns before the arm."""
+    names = list(rows)
+    return names[: names.index("arm")]
+
+
+def of_points(config: Config, rows: Mapping[str, np.ndarray]) -> list[Config]:
+    """The config of each row's point: the experiment's, with the values of the swept fields."""
+    found = []
+    for values in zip(*(rows[field] for field in swept(rows)), strict=True):
+        one = {name: dict(value) if isinstance(value, Mapping) else value for name, value in config.items()}
+        for field, value in zip(swept(rows), values, strict=True):
+            section, _, leaf = field.rpartition(".")
+            (one[section] if section else one)[leaf] = value
+        found.append(one)
+    return found or [config]
+
+
+def row_names(rows: Mapping[str, np.ndarray]) -> list[str]:
+    """What to call each row of the table `comparison`: its arm, after the values of the swept fields.
+
+    A static arm is its precision alone where that tells it apart.
+    """
+    arms = texts(rows["arm"])
+    short = [arm.partition(" (")[0] if arm[0].isdecimal() else arm for arm in arms]
+    arms = short if len(set(short)) == len(set(arms)) else arms
+    values = [[f"{field}={value}" for value in texts(rows[field])] for field in swept(rows)]
+    return [": ".join(filter(None, (", ".join(point), arm))) for *point, arm in zip(*values, arms, strict=True)]
 
 
 def selection(config: Config, tables: Tables) -> dict[str, Run]:

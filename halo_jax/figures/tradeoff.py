@@ -1,4 +1,4 @@
-"""What accuracy costs: each arm's accuracy against all that was sent, and against the energy of training."""
+"""What accuracy costs: each arm's accuracy against all that was sent, and against energy, latency and area."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,11 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from halo_jax.figures.base import Config, Tables, canvas, plain, texts
+from halo_jax.figures.base import Config, Tables, canvas, of_points, plain, row_names, texts
 
 _QUANTISED = {"color": "#d55e00", "marker": "s"}
 _FLOAT = {"color": "#0072b2", "marker": "o"}
 _DECADE = 5  # costs that differ by more take a logarithmic axis
+_FEW = 8  # arms; among more the best are joined by a line
+_COLUMN = 36  # names in a column of the legend
 _APART = 0.032  # of the height of the axes, between two labels
 _BESIDE = 0.10  # of their width, within which labels would meet
 
@@ -30,6 +32,23 @@ def draw_energy(config: Config, tables: Tables) -> Figure | None:
     return _panels(config, tables, columns, "Accuracy against training energy, by the cost model")
 
 
+def draw_latency(config: Config, tables: Tables) -> Figure | None:
+    """The same against the latency of a training sample; None where all arms have the same."""
+    return _per_sample(config, tables, "latency_s", "latency of a training sample (s)")
+
+
+def draw_area(config: Config, tables: Tables) -> Figure | None:
+    """The same against the area that is utilised."""
+    return _per_sample(config, tables, "area_mm2", "utilised area (mm²)")
+
+
+def _per_sample(config: Config, tables: Tables, column: str, label: str) -> Figure | None:
+    costs = tables.get("comparison", {}).get(column)
+    if costs is None or len(np.unique(costs)) < 2:
+        return None
+    return _panels(config, tables, {column: label}, f"Accuracy against {label.rpartition(' (')[0]}, by the cost model")
+
+
 def _panels(config: Config, tables: Tables, columns: Mapping[str, str], title: str) -> Figure | None:
     rows = tables.get("comparison")
     if not rows:
@@ -39,19 +58,30 @@ def _panels(config: Config, tables: Tables, columns: Mapping[str, str], title: s
         "Squares train in low precision, circles in float32, at the energy of the bits in their records. Arrows: far "
         "below the axis."
     )
-    figure, grid = canvas(title, caption, [config], (1, len(columns)), (4.3 + 4.0 * len(columns), 5.2), sharey=True)
     order = np.argsort(-rows["accuracy_percent"], kind="stable")
+    if len(order) > _FEW:
+        caption += " Line: the arms that no other beats in both."
+    figure, grid = canvas(
+        title, caption, of_points(config, rows), (1, len(columns)), (4.3 + 4.0 * len(columns), 5.2), sharey=True
+    )
     for axes, (column, label) in zip(grid[0], columns.items(), strict=True):
         _points(axes, rows, column, order)
         axes.set_xlabel(label)
     grid[0, 0].set_ylabel("top-1 accuracy (%)")
-    grid[0, -1].legend(loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0, frameon=False, fontsize=7)
+    grid[0, -1].legend(
+        loc="upper left",
+        bbox_to_anchor=(1.02, 1),
+        borderaxespad=0,
+        frameon=False,
+        fontsize=7,
+        ncols=1 + len(order) // _COLUMN,
+    )
     return figure
 
 
 def _points(axes: Axes, rows: Mapping[str, np.ndarray], column: str, order: np.ndarray) -> None:
     """Every arm's point with its number, in the order of accuracy."""
-    names, quantised = texts(rows["arm"]), texts(rows["quantised_training"])
+    names, quantised = row_names(rows), texts(rows["quantised_training"])
     accuracy, cost = rows["accuracy_percent"], rows[column]
     spread = np.nan_to_num(rows["accuracy_spread_percent"])
     low, high = _range(accuracy, spread)
@@ -63,6 +93,9 @@ def _points(axes: Axes, rows: Mapping[str, np.ndarray], column: str, order: np.n
         label = f"{place}  {names[i]} ({accuracy[i]:.1f} %)"
         y = accuracy[i] if seen else low + 0.02 * (high - low)
         axes.errorbar(cost[i], y, error, capsize=2, elinewidth=0.7, markersize=5, linestyle="", label=label, **shown)
+    if len(order) > _FEW:
+        best = _front(cost, accuracy)
+        axes.plot(cost[best], np.maximum(accuracy[best], low), color="0.6", linewidth=0.9, zorder=1)
     if cost.min() > 0 and cost.max() > _DECADE * cost.min():
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -72,6 +105,13 @@ def _points(axes: Axes, rows: Mapping[str, np.ndarray], column: str, order: np.n
     axes.set_ylim(low, high)
     plain(axes)
     _number(axes, [(float(cost[i]), float(max(accuracy[i], low + 0.02 * (high - low)))) for i in order])
+
+
+def _front(cost: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
+    """The arms that no other beats in cost and accuracy, from the cheapest on."""
+    order = np.lexsort((-accuracy, cost))
+    best = np.maximum.accumulate(accuracy[order])
+    return order[np.flatnonzero(np.diff(best, prepend=-np.inf) > 0)]
 
 
 def _range(accuracy: np.ndarray, spread: np.ndarray) -> tuple[float, float]:

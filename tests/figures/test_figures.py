@@ -25,6 +25,26 @@ def test_accuracy_has_a_line_an_arm_with_the_records_values(runs):
         np.testing.assert_array_equal(line.get_ydata(), 100 * run.rounds["accuracy"])
 
 
+@pytest.mark.parametrize(
+    ("name", "column"), [("accuracy_by_time", "virtual_seconds"), ("accuracy_by_energy_used", "energy_joule")]
+)
+def test_accuracy_stands_over_what_has_been_used_so_far_and_seeds_make_a_mean_in_a_band(runs, name, column):
+    axes = figures.FIGURES[name](runs).axes[0]
+    for line, run in zip(axes.lines, runs.values(), strict=True):
+        np.testing.assert_allclose(line.get_xdata(), np.cumsum(run.rounds[column]))
+        np.testing.assert_array_equal(line.get_ydata(), 100 * run.rounds["accuracy"])
+    assert not axes.collections
+    worse = runs["2-4-4"]._replace(rounds={**runs["2-4-4"].rounds, column: 3 * runs["2-4-4"].rounds[column]})
+    figure = figures.SEEDS_FIGURES[name]({"seed_0/qsgd": runs["8-8-8"], "seed_1/qsgd": worse, "seed_0/laq": worse})
+    mean, alone = figure.axes[0].lines
+    both = [run.rounds for run in (runs["8-8-8"], worse)]
+    np.testing.assert_allclose(mean.get_xdata(), np.mean([np.cumsum(one[column]) for one in both], 0))
+    np.testing.assert_allclose(mean.get_ydata(), np.mean([100 * one["accuracy"] for one in both], 0))
+    assert alone.get_label().startswith("laq")
+    assert len(figure.axes[0].collections) == 1
+    assert "seeds" in figure.get_label()
+
+
 def test_no_two_of_many_arms_look_alike_and_all_their_names_are_in_the_picture(runs):
     many = {f"qsgd:levels={i},recipe.name=float32": runs["8-8-8"] for i in range(1, 26)}
     figure = figures.FIGURES["accuracy_by_round"](many)
@@ -137,4 +157,9 @@ def test_save_all_writes_what_applies_and_equal_figures_are_equal_bytes(tmp_path
         assert path.read_bytes()[:4] == b"\x89PNG"
         assert path.read_bytes() == again[caption].read_bytes()
     alone = figures.save_all({"8-8-8": runs["8-8-8"]}, tmp_path / "c")
-    assert [path.name for path in alone.values()] == ["accuracy_by_round.png"]
+    assert [path.name for path in alone.values()] == [
+        "accuracy_by_round.png",
+        "accuracy_by_time.png",
+        "accuracy_by_energy_used.png",
+        "labels_by_client.png",
+    ]

@@ -72,6 +72,12 @@ def per_layer(layers: int) -> dict:
     return {"layer": number, "name": np.array([f"QuantConv_{i:g}" for i in number]), **bits}
 
 
+def labels(clients: int, classes: int) -> dict:
+    counts = np.random.default_rng(0).integers(0, 90, (clients, classes)).astype(float)
+    columns = {f"class_{k}": counts[:, k] for k in range(classes)}
+    return {"client": np.arange(clients, dtype=float), "images": counts.sum(1), **columns}
+
+
 INVENTED = {
     "sensitivity": {"sweep": sweep()},
     "cost_by_round": {"clients": clients()},
@@ -79,6 +85,7 @@ INVENTED = {
     "layer_breakdown": {"breakdown": breakdown(8)},
     "layer_bits": {"per_layer": per_layer(8)},
     "front": {"grid": grid(30)},
+    "labels_by_client": {"labels": labels(20, 10)},
 }
 SIZES = {
     "sensitivity": [{"sweep": sweep(("emnist",))}],
@@ -87,6 +94,7 @@ SIZES = {
     "layer_breakdown": [{"breakdown": breakdown(layers)} for layers in (1, 60)],
     "layer_bits": [{"per_layer": per_layer(layers)} for layers in (1, 60)],
     "front": [{"grid": grid(points, on)} for points, on in ((1, 1), (40, 1))],
+    "labels_by_client": [{"labels": labels(*size)} for size in ((1, 1), (100, 47))],
 }
 CASES = [(name, tables) for name in INVENTED for tables in [INVENTED[name], *SIZES[name]]]
 each_case = pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{name}{i}" for i, (name, _) in enumerate(CASES)])
@@ -129,10 +137,10 @@ def test_axes_have_units_and_data_is_finite_and_nothing_covers_it(case):
     for axes in figure.axes:
         values = [line.get_ydata() for line in axes.lines] + [[bar.get_height() for bar in axes.patches]]
         assert np.isfinite(np.concatenate(values)).all()
-        assert axes.patches or axes.lines or axes.texts
+        assert axes.patches or axes.lines or axes.texts or axes.collections
         if axes.axison:
             texts = axes.get_ylabel() + figure.axes[0].get_ylabel()
-            assert any(unit in texts for unit in ("(mJ)", "(s)", "(mm²)", "(bits)", "relative"))
+            assert any(unit in texts for unit in ("(mJ)", "(s)", "(mm²)", "(bits)", "relative", "client"))
             assert figure.axes[-1].get_xlabel()
         for legend in [*figure.legends, *filter(None, [axes.get_legend()])]:
             box = legend.get_window_extent()

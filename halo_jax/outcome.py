@@ -1,0 +1,135 @@
+"""What an experiment has found, written beside its records and told to a person: tables, figures, pages."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from halo_jax import claims, comparison, figures, labels, page, record, results, sweep
+from halo_jax import report as tables
+from halo_jax.assemble import Parts
+from halo_jax.config import Config
+from halo_jax.record import Run
+from halo_jax.sweep import Experiment
+
+_PAGE = "report.html"
+
+
+def has_ended(one: Experiment) -> bool:
+    """Whether every arm of an experiment of arms is finished, and its report stands. Raises RecordError."""
+    summaries = [folder / record.SUMMARY for folder in one.arms().values()]
+    there = all(path.exists() for path in [*summaries, one.folder / _PAGE])
+    return there and all(record.read_json(path).get("finished") for path in summaries)
+
+
+def describe(console: Console, config: Config, parts: Parts) -> None:
+    """One line about what is going to be trained, and on what."""
+    examples = np.asarray(parts.data.num_examples)
+    weights = sum(leaf.size for leaf in jax.tree.leaves(parts.model))
+    console.print(
+        f"{config.name}: {config.dataset}, {examples.sum()} training images over {config.num_clients} clients "
+        f"({examples.min()} to {examples.max()} each), {config.model} at width {config.width:g} ({weights} weights), "
+        f"priced at width {config.hardware.width:g}; executor {parts.executor} on {jax.default_backend()} "
+        f"({parts.executor_reason}), kernels {results.kernels(parts)}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    if config.partition.name != "iid":
+        console.print(labels.render(results.label_counts(parts)))
+
+
+def report(one: Experiment, console: Console) -> None:
+    """Table, figures and page of an experiment of arms. Raises RecordError."""
+    runs, folder = _read(one), one.folder
+    rows = tables.table(runs)
+    tables.write_csv(rows, folder / "table.csv")
+    drawn = figures.save_all(runs, folder)
+    found = _claims(one, [runs])
+    record.write(folder / _PAGE, page.html(one.config.name, runs, _pictures(drawn), claims=found))
+    console.print(tables.render_rich(rows))
+    if found:
+        console.print(claims.render(found, one.config.dataset))
+    for arm, run in runs.items():
+        console.print(f"model of {arm}: sha256 {run.summary['model_sha256']}", highlight=False, soft_wrap=True)
+    _say_where(folder, console)
+
+
+def gather(one: Experiment, changed: Collection[Path], console: Console | None) -> dict[str, Run]:
+    """The records of all arms by their folders, once all comparisons stand that are missing or about what has changed.
+
+    The outermost is written in any case, and shown on the console. Raises RecordError.
+    """
+    if not one.inside:
+        return _read(one)
+    inside = {part.folder.name: gather(part, changed, None) for part in one.inside}
+    runs = {f"{name}/{arm}": run for name, found in inside.items() for arm, run in found.items()}
+    if console or not (one.folder / _PAGE).exists() or any(leaf.folder in changed for leaf in one.leaves()):
+        _compare(one, runs, console)
+    return runs
+
+
+def _compare(one: Experiment, runs: Mapping[str, Run], console: Console | None) -> None:
+    folder, lines = one.folder, list(_lines(one, runs))
+    fields = lines[0][0]
+    cells = [(*point.values(), *row) for point, row in lines]
+    record.write(folder / "comparison.csv", record.csv_text([[*fields, *comparison.Row._fields], *cells]))
+    columns = {"comparison": record.read_columns(folder / "comparison.csv")}
+    drawn = figures.save_comparison(record.read_json(folder / record.CONFIG), columns, runs, folder)
+    rows = [row._replace(arm=": ".join(filter(None, (sweep.label(point), row.arm)))) for point, row in lines]
+    caption = comparison.caption(one.config.evaluation.target_percent, one.config.paper)
+    found = [] if one.config.sweep else _claims(one, _by_seed(runs))
+    record.write(folder / _PAGE, page.comparison_html(one.config.name, rows, runs, _pictures(drawn), caption, found))
+    if console:
+        console.print(comparison.render(rows, caption))
+        if found:
+            console.print(claims.render(found, one.config.dataset))
+        _say_where(folder, console)
+
+
+def _lines(one: Experiment, runs: Mapping[str, Run]) -> Iterator[tuple[dict[str, str], comparison.Row]]:
+    """The rows of the comparison, each with the values of the swept fields; a point has the rows of its own."""
+    if not one.config.sweep:
+        yield from (({}, row) for row in _rows(one.config, runs))
+        return
+    for part in one.inside:
+        prefix = f"{part.folder.name}/"
+        within = {name.removeprefix(prefix): run for name, run in runs.items() if name.startswith(prefix)}
+        values = {field: sweep.text(value) for field, value in part.point.items()}
+        yield from ((values, row) for row in _rows(part.config, within))
+
+
+def _rows(config: Config, runs: Mapping[str, Run]) -> list[comparison.Row]:
+    return comparison.rows(runs, config.evaluation.target_percent, config.paper)
+
+
+def _claims(one: Experiment, seeds: Sequence[Mapping[str, Run]]) -> list[claims.Claim]:
+    """What the paper's Table II claims beside what was found, also as a file; nothing where nobody asked for it."""
+    if one.config.paper != "table2":
+        (one.folder / "claims.csv").unlink(missing_ok=True)  # of a launch that asked for them
+        return []
+    found = claims.claims(seeds, one.config.dataset)
+    record.write(one.folder / "claims.csv", record.csv_text([claims.Claim._fields, *found]))
+    return found
+
+
+def _by_seed(runs: Mapping[str, Run]) -> list[dict[str, Run]]:
+    seeds: dict[str, dict[str, Run]] = {}
+    for name, run in runs.items():
+        folder, _, arm = name.rpartition("/")
+        seeds.setdefault(folder, {})[arm] = run
+    return list(seeds.values())
+
+
+def _read(one: Experiment) -> dict[str, Run]:
+    return {arm: record.read(folder) for arm, folder in one.arms().items()}
+
+
+def _pictures(drawn: Mapping[str, Path]) -> dict[str, bytes]:
+    return {caption: path.read_bytes() for caption, path in drawn.items()}
+
+
+def _say_where(folder: Path, console: Console) -> None:
+    console.print(f"run folder {folder}; open {folder / _PAGE}", highlight=False, markup=False, soft_wrap=True)
