@@ -1,6 +1,7 @@
 """Run an experiment: python launch.py [--config=experiments/NAME.py] [--config.FIELD=VALUE ...] [--workdir=runs/NAME].
 
-Without flags it runs experiments/quickstart.py. The same command on the same folder goes on where it stopped.
+Without flags it runs experiments/quickstart.py; the same command on the same folder goes on where it stopped.
+python launch.py --report FOLDER ... [--workdir=runs/report] compares runs that are there, without training.
 """
 
 import os
@@ -12,7 +13,7 @@ import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from halo_jax import distributed
+from halo_jax import distributed, past_runs
 from halo_jax.checkpoint import CheckpointError
 from halo_jax.config import FIELDS, ConfigError, cohort_size, explain, unknown_field, validate
 from halo_jax.datasets import DatasetError
@@ -28,11 +29,11 @@ _QUICKSTART = os.path.join(os.path.dirname(os.path.abspath(__file__)), "experime
 def _parse(argv: list[str]) -> list[str]:
     """Define and parse the flags; whatever is wrong with them or with the experiment's file is one line."""
     try:
-        for field in re.findall(r"^--?config\.([^=\n]*)", "\n".join(argv[1:]), re.MULTILINE):
-            if field not in FIELDS:
-                raise ConfigError(unknown_field(field))
+        for field in sorted({*re.findall(r"^--?config\.([^=\n]*)", "\n".join(argv[1:]), re.M)} - FIELDS.keys()):
+            raise ConfigError(unknown_field(field))
         config_flags.DEFINE_config_file("config", _QUICKSTART, "the experiment")
         flags.DEFINE_string("workdir", "", "the run folder; default: runs/ and the experiment's name")
+        flags.DEFINE_bool("report", False, "compare the runs in the folders that are named, without training")
         flags.DEFINE_bool("overwrite", False, "delete what an earlier run left in the run folder")
         flags.DEFINE_enum("platform", None, ["cpu", "cuda", "tpu"], "where to run; default: the fastest there is")
         flags.DEFINE_bool("compilation_cache", True, "keep compiled programs in the user's cache folder")
@@ -41,7 +42,7 @@ def _parse(argv: list[str]) -> list[str]:
         flags.DEFINE_integer("processes", None, "how many processes there are", lower_bound=1)
         flags.DEFINE_integer("process", None, "which of them this is, from 0", lower_bound=0)
         rest = flags.FLAGS(argv)
-        if len(rest) > 1:
+        if len(rest) > 1 and not flags.FLAGS.report:
             raise ConfigError(f"unexpected argument {rest[1]!r}; a field is set by --config.FIELD=VALUE")
         validate(flags.FLAGS.config)  # a file that could not be read says so here
         return rest
@@ -56,15 +57,15 @@ def _stop(message: str, status: int) -> NoReturn:
 
 
 def main(argv: list[str]) -> None:
-    """Run the experiment that the flags name."""
-    del argv
+    """Run the experiment that the flags name, or compare the runs in the folders `argv[1:]`."""
     logging.set_verbosity(logging.WARNING)
     options = flags.FLAGS
     try:
+        if options.report:
+            past_runs.compare(argv[1:], options.workdir or "runs/report")
+            return
         if options.distributed:
-            distributed.check_flags(options.coordinator, options.processes, options.process)
-            distributed.watch()
-            distributed.join(options.coordinator, options.processes, options.process)
+            distributed.start(options.coordinator, options.processes, options.process)
         choose_devices(options.platform, cohort_size(options.config))
         if options.compilation_cache:
             keep_compiled_programs()

@@ -38,6 +38,13 @@ class DistributedError(RuntimeError):
     """The processes do not agree, or another one has failed; one line."""
 
 
+def start(coordinator: str | None, processes: int | None, process: int | None) -> None:
+    """Join the other processes as a child of this command, which outlives what JAX's C++ ends: see `watch`."""
+    check_flags(coordinator, processes, process)
+    watch()
+    join(coordinator, processes, process)
+
+
 def check_flags(coordinator: str | None, processes: int | None, process: int | None) -> None:
     """Raise JoinError unless all three say who takes part, or none does and the cluster says it."""
     given = {"--coordinator": coordinator, "--processes": processes, "--process": process}
