@@ -5,13 +5,14 @@
 20 IID clients, 4,000 training images of Fashion-MNIST, VGG7 at width 1/8, 30 rounds of one local epoch, seeds 0, 1, 2:
 rivals train in float32 (the paper: no quantised training), HaLo-FL in low precision, once with its 8-bit master as
 payload and once with each client's weight bits. About a minute an arm and seed on two cores, resumable; at the end
-`comparison.csv` has accuracy, payload, energy and the paper's quoted numbers, and two figures show them.
+`comparison.csv` has accuracy, payload, energy and the paper's quoted numbers, and figures show them.
 
 The rate of float32 training is the best of RATES for plain averaging on 1,000 held-out training images:
 
     python launch.py --config=experiments/table4_baselines.py:rates
 
-`:cifar10` is the paper's size: width 1, all images of CIFAR10, 100 rounds.
+`:cifar10` is the paper's size: width 1, all images of CIFAR10, 100 rounds. `:own` and `:own_cifar10` are HaLo-FL's own
+row of the table, beside plain averaging.
 """
 
 from halo_jax.config import default
@@ -54,11 +55,12 @@ def rates(first: float) -> tuple[float, ...]:
 
 
 def get_config(variant: str = ""):
-    """The experiment; `rates` chooses the learning rate, `cifar10` is the paper's size."""
-    if variant not in ("", "rates", "cifar10"):
-        raise ValueError(f"variant {variant!r} of table4_baselines; known: rates, cifar10")
+    """The experiment; `rates` chooses the learning rate, `cifar10` is the paper's size, `own` HaLo-FL's row alone."""
+    if variant not in ("", "rates", "cifar10", "own", "own_cifar10"):
+        raise ValueError(f"variant {variant!r} of table4_baselines; known: rates, cifar10, own, own_cifar10")
     config = default()
     config.name = "table4_baselines" + (f"_{variant}" if variant else "")
+    config.paper = "table4"
     config.recipe.name, config.recipe.learning_rates = "float32", rates(RATE)
     config.dataset, config.train_examples, config.test_examples = "fashion_mnist", 4_000, 2_000
     config.rounds, config.seeds, config.arms = 30, (0, 1, 2), (*RIVALS, *HALO_FL)
@@ -66,7 +68,9 @@ def get_config(variant: str = ""):
     if variant == "rates":
         config.seeds, config.validation_examples = (0,), 1_000
         config.arms = tuple(f"identity:recipe.learning_rates={rates(rate)}".replace(" ", "") for rate in RATES)
-    if variant == "cifar10":
+    if variant.startswith("own"):
+        config.arms = ("identity", *HALO_FL)
+    if variant.endswith("cifar10"):
         config.dataset, config.train_examples, config.test_examples = "cifar10", 0, 0
         config.width, config.rounds = 1.0, 100
     return config

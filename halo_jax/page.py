@@ -1,13 +1,14 @@
 """Records -> one page for a browser: table, figures, configuration, without any link to the outside."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from halo_jax.comparison import CAPTION, Row
+from halo_jax.claims import Claim
+from halo_jax.comparison import Row
 from halo_jax.record import Run
-from halo_jax.report import HEADS, LEGEND, Cell, TableRow, cells, table
+from halo_jax.report import HEADS, LEGEND, Cell, GroupRow, TableRow, cells, groups, table
 
 STYLE = """
 body { max-width: 60rem; margin: 2.5rem auto; padding: 0 1.25rem; color: #1b1f24; background: #fff;
@@ -28,41 +29,79 @@ summary { cursor: pointer; font-weight: 600; }
 """
 
 
-def html(title: str, runs: Mapping[str, Run], figures: Mapping[str, bytes], notes: Sequence[str] = ()) -> str:
-    """The whole page as text; `figures` maps a caption to the bytes of a PNG, a note becomes a paragraph."""
+def html(
+    title: str,
+    runs: Mapping[str, Run],
+    figures: Mapping[str, bytes],
+    notes: Sequence[str] = (),
+    comparison: Sequence[Row] = (),
+    caption: str = "",
+    claims: Sequence[Claim] = (),
+) -> str:
+    """The whole page as text; `figures` maps a caption to the bytes of a PNG, a note becomes a paragraph.
+
+    The rows of a `comparison` over seeds with its `caption`, if there are any, stand below the table.
+    """
     configs = {arm: _flat(run.config) for arm, run in runs.items()}
     body = [
         f"<h1>{escape(title)}</h1>",
         f"<p>{escape(_what_was_run(configs))}</p>",
         _html_table(table(runs)),
         f'<p class="small">{escape(LEGEND)} Bold: the best of a column.</p>',
+        _html_groups(groups(runs)),
+        *_html_claims(claims),
         *(f"<p>{escape(note)}</p>" for note in notes),
-        *(_html_figure(caption, png) for caption, png in figures.items()),
+        *(_html_comparison(comparison, caption) if comparison else ()),
+        *(figure(caption, png) for caption, png in figures.items()),
         "<h2>Runs</h2>",
-        _html_facts({arm: _flat(run.summary) for arm, run in runs.items()}),
-        f"<details><summary>Configuration</summary>{_html_facts(configs)}</details>",
+        facts({arm: _flat(_short(run.summary)) for arm, run in runs.items()}),
+        f"<details><summary>Configuration</summary>{facts(configs)}</details>",
     ]
-    return _page(title, body)
+    return document(title, body)
 
 
-def comparison_html(title: str, rows: Sequence[Row], runs: Mapping[str, Run], figures: Mapping[str, bytes]) -> str:
-    """The page of an experiment over several seeds: the whole comparison, its figures, and every configuration."""
+def comparison_html(
+    title: str,
+    rows: Sequence[Row],
+    runs: Mapping[str, Run],
+    figures: Mapping[str, bytes],
+    caption: str,
+    claims: Sequence[Claim] = (),
+) -> str:
+    """The page of several seeds or points: the whole comparison, its figures, and every configuration."""
     configs = {name: _flat(run.config) for name, run in runs.items()}
-    plain = [[_number(value) for value in row] for row in rows]
-    head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in Row._fields)
-    lines = "".join(f"<tr><th>{row[0]}</th>{''.join(f'<td>{cell}</td>' for cell in row[1:])}</tr>" for row in plain)
     body = [
         f"<h1>{escape(title)}</h1>",
         f"<p>{escape(_what_was_run(configs))}</p>",
-        f'<div class="wide"><table class="numbers"><tr>{head}</tr>{lines}</table></div>',
-        f'<p class="small">{escape(CAPTION)}</p>',
-        *(_html_figure(caption, png) for caption, png in figures.items()),
-        f"<details><summary>Configuration</summary>{_html_facts(configs)}</details>",
+        *_html_comparison(rows, caption),
+        *_html_claims(claims),
+        *(figure(caption, png) for caption, png in figures.items()),
+        f"<details><summary>Configuration</summary>{facts(configs)}</details>",
     ]
-    return _page(title, body)
+    return document(title, body)
 
 
-def _page(title: str, body: Sequence[str]) -> str:
+def _html_comparison(rows: Sequence[Row], caption: str) -> list[str]:
+    return [grid([name.replace("_", " ") for name in Row._fields], rows), f'<p class="small">{escape(caption)}</p>']
+
+
+def _html_claims(claims: Sequence[Claim]) -> list[str]:
+    if not claims:
+        return []
+    heads = [name.replace("_", " ") for name in Claim._fields]
+    return ["<h2>Against the paper's Table II: changes from 8-8-8</h2>", grid(heads, claims)]
+
+
+def grid(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Any table: its first column says what a row is."""
+    names = "".join(f"<th>{escape(name)}</th>" for name in head)
+    plain = ([_number(value) for value in row] for row in rows)
+    lines = "".join(f"<tr><th>{row[0]}</th>{''.join(f'<td>{cell}</td>' for cell in row[1:])}</tr>" for row in plain)
+    return f'<div class="wide"><table class="numbers"><tr>{names}</tr>{lines}</table></div>'
+
+
+def document(title: str, body: Sequence[str]) -> str:
+    """A page of these pieces."""
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
     return "\n".join(["<!doctype html>", f'<html lang="en"><head>{head}</head><body>', *body, "</body></html>\n"])
 
@@ -82,6 +121,11 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[prefix + key] = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return flat
+
+
+def _short(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Without numbers for each class or client, which may be hundreds."""
+    return {name: value for name, value in summary.items() if not isinstance(value, list)}
 
 
 def _what_was_run(configs: Mapping[str, Mapping[str, str]]) -> str:
@@ -106,19 +150,36 @@ def _html_table(rows: Sequence[TableRow]) -> str:
     return f'<div class="wide"><table class="numbers"><tr>{head}</tr>{"".join(lines)}</table></div>'
 
 
+def _html_groups(rows: Sequence[GroupRow]) -> str:
+    """How well and at what cost an arm that selects serves the clients of each group; nothing without such an arm."""
+    if not rows:
+        return ""
+    heads = ("Arm", "Clients that want", "Clients", "Mean accuracy %", "Worst client %", *HEADS[2:5])
+    head = "".join(f"<th>{escape(text).replace(chr(10), '<br>')}</th>" for text in heads)
+    lines = []
+    for row in rows:
+        wants = f"low {row.group}" if row.group != "none" else "nothing"
+        numbers = "".join(f"<td>{_number(value)}</td>" for value in row[2:])
+        lines.append(f"<tr><th>{escape(row.arm)}</th><td>{wants}</td>{numbers}</tr>")
+    note = "A client's accuracy: that of the final model on each class, by the client's own mix of labels."
+    table = f'<div class="wide"><table class="numbers"><tr>{head}</tr>{"".join(lines)}</table></div>'
+    return f'<h2>Groups of clients</h2>{table}<p class="small">{note}</p>'
+
+
 def _html_cell(cell: Cell) -> str:
     text = f"<b>{cell.text}</b>" if cell.best else cell.text
     return f"<td>{text}<small>{cell.change}</small></td>"
 
 
-def _html_figure(caption: str, png: bytes) -> str:
+def figure(caption: str, png: bytes) -> str:
+    """A picture, inside the page, with its caption."""
     image = (
         f'<img alt="{escape(caption.partition(":")[0])}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
     )
     return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
-def _html_facts(columns: Mapping[str, Mapping[str, str]]) -> str:
+def facts(columns: Mapping[str, Mapping[str, str]]) -> str:
     """A column for each arm and a row for each field; a value on which all arms agree stands once."""
     lines = ["<tr><th></th>" + "".join(f"<th>{escape(arm)}</th>" for arm in columns) + "</tr>"]
     for name in dict.fromkeys(name for facts in columns.values() for name in facts):
