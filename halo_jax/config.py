@@ -4,6 +4,7 @@
 value and what is allowed.
 """
 
+import ast
 import contextlib
 import difflib
 import re
@@ -12,7 +13,13 @@ from typing import Any
 
 import ml_collections
 
-from halo_jax.fields import FIELDS, Field
+from halo_jax.field_kinds import Field
+from halo_jax.fields import FIELDS
+
+_ONE_OR_EACH = (
+    *("demand.energy_mj", "demand.latency_s", "demand.area_mm2"),
+    *("clock.up_mbps", "clock.down_mbps", "clock.battery_joule"),
+)
 
 Config = Any  # an ml_collections.ConfigDict with the fields of FIELDS; Any, since its attributes are data
 
@@ -43,9 +50,43 @@ def get(config: Config, name: str) -> Any:
     return node
 
 
+def put(config: Config, name: str, value: Any) -> None:
+    """Set a field by its dotted name. Raises ConfigError for a value of another type."""
+    *parents, leaf = name.split(".")
+    node: Any = config
+    for part in parents:
+        node = node[part]
+    try:
+        node[leaf] = value
+    except TypeError:
+        raise _refused(name, value) from None
+
+
+def parse(name: str, text: str) -> Any:
+    """The value of a field as written: text as it is, all else as Python writes it. Raises ConfigError for neither."""
+    default = FIELDS[name].default
+    if isinstance(default, str):
+        return text
+    try:
+        found = ast.literal_eval(text.capitalize() if isinstance(default, bool) else text)
+        return float(found) if type(found) is int and isinstance(default, float) else found
+    except (ValueError, SyntaxError, MemoryError, RecursionError, OverflowError):
+        raise _refused(name, text) from None
+
+
+def _refused(name: str, value: Any) -> ConfigError:
+    return ConfigError(f"{name}={show(value)}; allowed: {FIELDS[name].allowed}")
+
+
 def cohort_size(config: Config) -> int:
     """How many clients take part in a round: `cohort_size`, or all where that is 0."""
     return config.cohort_size or config.num_clients
+
+
+def all_take_part(config: Config) -> bool:
+    """Whether every client trains in every round: none is left out of a cohort, late, or without energy."""
+    clock = config.clock
+    return cohort_size(config) == config.num_clients and not clock.deadline_s and not clock.battery_joule
 
 
 def show(value: Any) -> str:
@@ -84,7 +125,7 @@ def explain(message: str) -> str:
         message = message.partition("Traceback")[0] + message.rpartition("\n")[2]
     named = re.search(r"--config\.([\w.]+)=", message)
     field = FIELDS.get(named[1]) if named else None
-    line = _shorten(message, 180 if field else 500)  # paths of files may stand in what names no field
+    line = _shorten(message, 140 if field else 500)  # paths of files may stand in what names no field
     return f"{line}; allowed: {field.allowed}" if field else line
 
 
@@ -147,10 +188,11 @@ def _check_together(config: Config) -> None:
             f"demand.energy_clients, latency_clients and area_clients add up to {groups}; "
             f"allowed: at most num_clients={config.num_clients}, for example 0 for each"
         )
-    for name in ("energy_mj", "latency_s", "area_mm2"):
-        if len(demand[name]) not in (0, 1, config.num_clients):
+    for name in _ONE_OR_EACH:
+        values = get(config, name)
+        if len(values) not in (0, 1, config.num_clients):
             raise ConfigError(
-                f"demand.{name}={show(demand[name])} has {len(demand[name])} entries; "
+                f"{name}={show(values)} has {len(values)} entries; "
                 f"allowed: none, one, or one for each of num_clients={config.num_clients}"
             )
     if len(demand.weights) not in (0, 3, 3 * config.num_clients):
@@ -160,6 +202,12 @@ def _check_together(config: Config) -> None:
         )
     if len(config.image_shape) not in (0, 3):
         raise ConfigError(f"image_shape={show(config.image_shape)}; allowed: height, width and channels, or ()")
+    for name in ("reduce_every", "reduce_rounds"):
+        if selector.reduce_when != "rounds" and selector[name]:
+            raise ConfigError(
+                f"selector.{name}={show(selector[name])} with selector.reduce_when={selector.reduce_when!r}; "
+                f"allowed: selector.reduce_when='rounds', or no {name}"
+            )
     pairs = zip(selector.start.split("-"), selector.floor.split("-"), strict=True)
     if any(int(start) < int(floor) for start, floor in pairs):
         raise ConfigError(

@@ -10,40 +10,17 @@ import io
 import json
 import math
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
 
-from halo_jax.types import Constraint
+from halo_jax.columns import cells_of, typed
 
 CONFIG, ROUNDS, CLIENTS, SUMMARY = "config.json", "rounds.csv", "clients.csv", "summary.json"
-FINGERPRINTS = "fingerprints.csv"
+FINGERPRINTS, LABELS = "fingerprints.csv", "labels.csv"
 _ADVICE = "put a good copy back, or start anew with --overwrite"
-
-
-def _text(cell: str) -> str:
-    if not cell.isprintable():
-        raise ValueError
-    return cell
-
-
-def _fingerprint(cell: str) -> str:
-    if not re.fullmatch("[0-9a-f]{16}", cell):
-        raise ValueError
-    return cell
-
-
-# By the name or the type of a field: how a cell is read, the column's dtype, and what is right.
-_CELLS: dict[Any, tuple[Callable[[str], Any], Any, str]] = {
-    int: (lambda cell: np.int64(int(cell)), np.int64, "a whole number"),
-    "constraint": (lambda cell: Constraint[cell.upper()].name.lower(), np.str_, "none, energy, latency or area"),
-    "fingerprint": (_fingerprint, np.str_, "16 hexadecimal digits"),
-    str: (_text, np.str_, "a printable text"),
-    float: (lambda cell: float(cell or "nan"), np.float64, "a number"),
-}
 
 
 class RecordError(RuntimeError):
@@ -51,15 +28,14 @@ class RecordError(RuntimeError):
 
 
 class RoundRecord(NamedTuple):
-    """One row of `rounds.csv`: a round after aggregation.
+    """One row of `rounds.csv`. Bits and costs per sample are means over the cohort; payloads and energy are sums.
 
-    Bits and costs (per training sample) are means over the cohort; payloads and examples are sums. Accuracies
-    are fractions; they and `test_loss` are None, an empty cell, in a round without evaluation.
+    Examples and loss are of who participated. Accuracies are fractions. What nobody trained or tested is None.
     """
 
     round: int  # from 1
     learning_rate: float
-    train_loss: float
+    train_loss: float | None
     test_loss: float | None
     accuracy: float | None
     top5_accuracy: float | None
@@ -77,6 +53,8 @@ class RoundRecord(NamedTuple):
     payload_down_entropy_bits: int
     uploads: int  # clients whose message travelled; a compressor's gate may keep some back
     examples: int
+    virtual_seconds: float  # until the slowest client is done, or the deadline
+    energy_joule: float  # that the cohort has spent on training
     seconds: float  # wall time, the only thing in all tables that differs between two equal runs
 
 
@@ -98,18 +76,23 @@ class ClientRecord(NamedTuple):
     payload_down_bits: int
     payload_down_nominal_bits: int
     payload_down_entropy_bits: int
-    uploads: int  # 1, or 0 where the compressor's gate kept the message back
+    uploads: int  # 1, or 0 where the compressor's gate kept the message back, or it did not participate
     examples: int
-    train_loss: float
+    train_loss: float | None  # None where it did not participate
     dead_steps: int  # for how many local steps in a row some layer has learned nothing, and which and why (`health`)
     dead_layer: str
+    download_seconds: float  # what the client needs by the virtual clock, also where the deadline cuts it off
+    compute_seconds: float  # latency_s x examples x local epochs
+    upload_seconds: float
+    energy_joule: float  # spent on training, until the deadline at most
+    participated: int  # 1, or 0 where it missed the deadline, or its battery could not pay (times are 0)
 
 
 class FingerprintRecord(NamedTuple):
     """One row of `fingerprints.csv`: the bits of one stage of a round. Where two runs part, these differ first.
 
     The stages of a round, in order: `broadcast` (the model that clients receive), `precision` (of all clients),
-    `update` (what the server receives from each client) and `aggregate` (the new model).
+    `update` (what the server receives from each client; of nothing 0) and `aggregate` (the new model).
     """
 
     round: int  # from 1
@@ -128,6 +111,7 @@ class Run(NamedTuple):
     rounds: dict[str, np.ndarray]
     clients: dict[str, np.ndarray]
     summary: dict[str, Any]  # empty until the run has ended
+    labels: dict[str, np.ndarray] | None = None  # how many images of each class a client holds; None in older folders
 
     @property
     def selects(self) -> bool:
@@ -166,7 +150,7 @@ def resume(folder: str | Path, rounds_done: int) -> None:
     for name, kind in _TABLES.items():
         path = Path(folder) / name
         with _errors_of(path, _ADVICE):
-            kept = [cells for cells in _cells(path, kind._fields) if int(cells[0]) <= rounds_done]
+            kept = [cells for cells in cells_of(path, kind._fields) if int(cells[0]) <= rounds_done]
             missing = set(range(1, rounds_done + 1)) - {int(cells[0]) for cells in kept}
             if missing:
                 raise ValueError(f"round {min(missing)} is missing; cannot resume after round {rounds_done}")
@@ -177,24 +161,22 @@ def read(folder: str | Path) -> Run:
     """Read a run folder, complete rounds only. Raises RecordError if a file is missing or wrong."""
     folder = Path(folder)
     config = read_json(folder / CONFIG)
-    rounds = _read_table(folder / ROUNDS, get_type_hints(RoundRecord))
-    clients = _read_table(folder / CLIENTS, get_type_hints(ClientRecord))
-    fingerprints = _read_table(folder / FINGERPRINTS, get_type_hints(FingerprintRecord))
-    complete = np.isin(clients["round"], rounds["round"])
-    clients = {name: column[complete] for name, column in clients.items()}
+    clients, fingerprints, rounds = (_read_table(folder / name, get_type_hints(kind)) for name, kind in _TABLES.items())
+    clients = {name: column[np.isin(clients["round"], rounds["round"])] for name, column in clients.items()}
     summary = read_json(folder / SUMMARY) if (folder / SUMMARY).exists() else {}
     if summary.get("finished"):
-        numbers = {ROUNDS: rounds["round"], CLIENTS: clients["round"], FINGERPRINTS: fingerprints["round"]}
-        _require_all_rounds(folder, numbers, config.get("rounds"))
+        tables = {ROUNDS: rounds, CLIENTS: clients, FINGERPRINTS: fingerprints}
+        _require_all_rounds(folder, tables, config.get("rounds"))
         if not isinstance(summary.get("model_sha256"), str):
             raise RecordError(f"{folder / SUMMARY}: the run is finished, but model_sha256 is no text; {_ADVICE}")
-    return Run(config, rounds, clients, summary)
+    labels = read_columns(folder / LABELS) if (folder / LABELS).exists() else None
+    return Run(config, rounds, clients, summary, labels)
 
 
-def _require_all_rounds(folder: Path, numbers: Mapping[str, np.ndarray], rounds: Any) -> None:
+def _require_all_rounds(folder: Path, tables: Mapping[str, Mapping[str, np.ndarray]], rounds: Any) -> None:
     """Raise RecordError unless each table of a finished run has all rounds, in order; only `rounds.csv` has one row."""
-    for name, column in numbers.items():
-        found = column.tolist() if name == ROUNDS else list(dict.fromkeys(column.tolist()))
+    for name, table in tables.items():
+        found = table["round"].tolist() if name == ROUNDS else list(dict.fromkeys(table["round"].tolist()))
         if len(found) != rounds or found != list(range(1, len(found) + 1)):
             wrong = f"the run is finished, but this is not all of rounds 1 to {rounds}"
             raise RecordError(f"{folder / name}: {wrong}; {_ADVICE}")
@@ -259,8 +241,11 @@ def read_columns(path: str | Path) -> dict[str, np.ndarray]:
     path = Path(path)
     with _errors_of(path):
         names, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+        for line, cells in enumerate(rows, start=2):
+            if len(cells) != len(names):
+                raise ValueError(f"line {line} has {len(cells)} cells, not {len(names)}")
         columns = {}
-        for name, cells in zip(names, zip(*rows, strict=True), strict=True):
+        for name, cells in zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True):
             try:
                 columns[name] = np.array([float(cell or "nan") for cell in cells])
             except ValueError:
@@ -270,28 +255,5 @@ def read_columns(path: str | Path) -> dict[str, np.ndarray]:
 
 def _read_table(path: Path, types: dict[str, Any]) -> dict[str, np.ndarray]:
     with _errors_of(path, _ADVICE):
-        rows = _cells(path, tuple(types))
-        return {name: _column(name, kind, [row[i] for row in rows]) for i, (name, kind) in enumerate(types.items())}
-
-
-def _column(name: str, kind: Any, cells: list[str]) -> np.ndarray:
-    """The cells as an array. ValueError names one that is wrong."""
-    convert, dtype, right = _CELLS.get(name) or _CELLS.get(kind, _CELLS[float])
-    values = []
-    for line, cell in enumerate(cells, start=2):
-        try:
-            values.append(convert(cell))
-        except (ValueError, OverflowError, KeyError):
-            raise ValueError(f"line {line}: {name} is {cell!r}; right: {right}") from None
-    return np.array(values, dtype)
-
-
-def _cells(path: Path, names: tuple[str, ...]) -> list[list[str]]:
-    """The cells of every row; what follows the last newline was cut off while it was written."""
-    header, *rows = list(csv.reader(path.read_text(encoding="utf-8").split("\n")[:-1])) or [[]]
-    if tuple(header) != names:
-        raise ValueError(f"the first line is not {','.join(names)}")
-    for line, cells in enumerate(rows, start=2):
-        if len(cells) != len(names):
-            raise ValueError(f"line {line} has {len(cells)} cells, not {len(names)}")
-    return rows
+        rows = cells_of(path, tuple(types))
+        return {name: typed(name, kind, [row[i] for row in rows]) for i, (name, kind) in enumerate(types.items())}

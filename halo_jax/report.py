@@ -58,6 +58,23 @@ class TableRow(NamedTuple):
     hardware_width: float | None = None  # and the one at which it was priced
 
 
+class GroupRow(NamedTuple):
+    """Clients of an arm that want the same: how well the final model serves them, and what they paid.
+
+    An accuracy is that of a client's own mix of labels, by the model's accuracy on each class; None where it is not
+    known. Costs are as in `TableRow`.
+    """
+
+    arm: str
+    group: str
+    clients: int  # that took part
+    accuracy_percent: float | None  # mean over clients
+    worst_accuracy_percent: float | None
+    energy_mj: float
+    latency_s: float
+    area_mm2: float
+
+
 class Cell(NamedTuple):
     """One number of the table as shown: its text, its change ("-36.2%" or ""), whether it is the best."""
 
@@ -79,11 +96,33 @@ def table(runs: Mapping[str, Run]) -> list[TableRow]:
     for arm, run in runs.items():
         top1, top5 = _last_percent(run, "accuracy"), _last_percent(run, "top5_accuracy")
         for label, costs in _costs_of_arm(arm_label(arm), run).items():
-            changes = [] if base is None or base is run else _change_percent(costs, _costs(base))
+            against = base if base is not run and base is not None and _setting(base) == _setting(run) else None
+            changes = [] if against is None else _change_percent(costs, _costs(against))
             row = TableRow(label, top1, top5, *costs.tolist(), *changes)
             widths = {"train_width": run.config["width"], "hardware_width": run.config["hardware"]["width"]}
             rows.append(row._replace(**widths))
     return rows
+
+
+def _setting(run: Run) -> list[Any]:
+    """What two runs have in common whose costs can be held against each other."""
+    return [run.config[name] for name in ("dataset", "model", "image_shape", "hardware")]
+
+
+def groups(runs: Mapping[str, Run]) -> list[GroupRow]:
+    """A row for each group of clients of each arm that selects, in the order of the table."""
+    found = []
+    for arm, run in runs.items():
+        wants = run.clients["constraint"]
+        for group in [group.name.lower() for group in (*GROUPS, Constraint.NONE)]:
+            mask = wants == group
+            if not run.selects or not mask.any():
+                continue
+            members = np.unique(run.clients["client"][mask]).tolist()
+            known = _accuracies(run, members)
+            mean, worst = (math.fsum(known) / len(known), min(known)) if known else (None, None)
+            found.append(GroupRow(arm_label(arm), group, len(members), mean, worst, *_costs(run, mask)[:3].tolist()))
+    return found
 
 
 def cells(rows: Sequence[TableRow]) -> list[tuple[Cell, ...]]:
@@ -148,3 +187,8 @@ def _change_percent(costs: np.ndarray, base: np.ndarray) -> list[float | None]:
 def _last_percent(run: Run, name: str) -> float | None:
     known = run.rounds[name][np.isfinite(run.rounds[name])]
     return 100 * float(known[-1]) if known.size else None
+
+
+def _accuracies(run: Run, clients: Sequence[int]) -> list[float]:
+    known = run.summary.get("client_accuracy") or []
+    return [100 * known[client] for client in clients if client < len(known) and known[client] is not None]

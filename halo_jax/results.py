@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 import halo_jax
-from halo_jax import contraction, health
+from halo_jax import contraction, health, labels
 from halo_jax.assemble import Parts
 from halo_jax.compressors.wire import Size, entropy_bits, packed_bits
 from halo_jax.config import Config
@@ -30,7 +30,7 @@ def client_rows(round: int, answers: ClientResults, parts: Parts) -> list[Client
     arrays: Any = jax.tree.map(np.asarray, answers)
     constraints = np.asarray(parts.data.demands.constraint)
     names = health.name_tensors(parts.model)
-    down = _down(arrays, parts)
+    down = _down(arrays)
     return [
         ClientRecord(
             round=round,
@@ -46,9 +46,14 @@ def client_rows(round: int, answers: ClientResults, parts: Parts) -> list[Client
             **_payload("down", down[i]),
             uploads=int(arrays.uploaded[i]),
             examples=int(arrays.examples[i]),
-            train_loss=arrays.loss[i],
+            train_loss=arrays.loss[i] if arrays.lap.participated[i] else None,
             dead_steps=int(arrays.dead[i].max()),
             dead_layer=_dead_layer(arrays.dead[i], names),
+            download_seconds=arrays.lap.download_s[i],
+            compute_seconds=arrays.lap.compute_s[i],
+            upload_seconds=arrays.lap.upload_s[i],
+            energy_joule=arrays.lap.energy_joule[i],
+            participated=int(arrays.lap.participated[i]),
         )
         for i, client in enumerate(arrays.client)
     ]
@@ -72,12 +77,16 @@ def _payload(way: str, weights: _Weights) -> dict[str, int]:
     }
 
 
-def _down(arrays: Any, parts: Parts) -> list[_Weights]:
+def _down(arrays: Any) -> list[_Weights]:
     """What each client of the cohort was sent: the broadcast message or the whole model, and what came beside it."""
     message = _weights(arrays.down)
-    rows = zip(arrays.whole_down_bits.tolist(), arrays.extra_down_bits.tolist(), strict=True)
+    columns = arrays.whole_down_bits, arrays.extra_down_bits, arrays.lap.started
+    rows = zip(*(column.tolist() for column in columns), strict=True)
     whole = lambda bits: _Weights(8 * math.ceil(bits / 8), bits, bits)  # noqa: E731
-    return [_Weights(*(each + extra for each in (whole(bits) if bits else message))) for bits, extra in rows]
+    return [
+        _Weights(*(started * (each + extra) for each in (whole(bits) if bits else message)))
+        for bits, extra, started in rows
+    ]
 
 
 def _dead_layer(dead: np.ndarray, names: list[str]) -> str:
@@ -104,7 +113,14 @@ def fingerprint_of(tree: Any) -> str:
 _fingerprint = jax.jit(fingerprint)
 
 
-def round_row(index: int, rows: list[ClientRecord], scores: Scores | None, parts: Parts, seconds: float) -> RoundRecord:
+def round_row(
+    index: int,
+    rows: list[ClientRecord],
+    scores: Scores | None,
+    parts: Parts,
+    virtual_seconds: Any,
+    seconds: float,
+) -> RoundRecord:
     """The row of round `index` + 1: means and sums over its clients; None where nothing was evaluated."""
     # fsum rounds once: a sum of floats by NumPy would depend on the CPU's vector width.
     mean = lambda field: math.fsum(float(getattr(row, field)) for row in rows) / len(rows)  # noqa: E731
@@ -114,7 +130,10 @@ def round_row(index: int, rows: list[ClientRecord], scores: Scores | None, parts
     payload: Any = {
         name: total(name) for name in RoundRecord._fields if name.startswith("payload") or name == "uploads"
     }
-    loss = math.fsum(float(row.train_loss) * row.examples for row in rows) / total("examples")
+    took_part = [row for row in rows if row.participated]
+    examples = sum(row.examples for row in took_part)
+    losses: Any = [(row.train_loss, row.examples) for row in took_part]
+    loss = math.fsum(float(loss) * number for loss, number in losses) / examples if took_part else None
     return RoundRecord(
         round=index + 1,
         learning_rate=parts.learning_rates[index],
@@ -129,14 +148,23 @@ def round_row(index: int, rows: list[ClientRecord], scores: Scores | None, parts
         latency_s=mean("latency_s"),
         area_mm2=mean("area_mm2"),
         **payload,
-        examples=total("examples"),
+        examples=examples,
+        virtual_seconds=virtual_seconds,
+        energy_joule=math.fsum(float(row.energy_joule) for row in rows),
         seconds=seconds,
     )
 
 
-def summary(arm: str, config: Config, run: Run, model: Any, parts: Parts) -> dict[str, Any]:
-    """The fields of summary.json for a finished arm."""
+def label_counts(parts: Parts) -> np.ndarray:
+    """How many training images of each class every client holds, int64 `[N, K]`."""
+    held, shards = np.asarray(parts.data.images.labels), parts.data.shards
+    return labels.count(held, np.asarray(shards.indices), np.asarray(shards.mask), parts.num_classes)
+
+
+def summary(arm: str, config: Config, run: Run, model: Any, scores: Scores, parts: Parts) -> dict[str, Any]:
+    """The fields of summary.json for a finished arm, of which `scores` are those of its last model."""
     rounds = run.rounds
+    by_class = labels.class_accuracy(np.asarray(scores.right), np.asarray(parts.test.labels))
     return {
         "name": config.name,
         "arm": arm,
@@ -149,6 +177,8 @@ def summary(arm: str, config: Config, run: Run, model: Any, parts: Parts) -> dic
         "accuracy": rounds["accuracy"][-1],
         "top5_accuracy": rounds["top5_accuracy"][-1],
         "test_loss": rounds["test_loss"][-1],
+        "class_accuracy": by_class,
+        "client_accuracy": labels.client_accuracy(label_counts(parts), by_class),
         "model_sha256": tree_sha256(model),
         "executor": parts.executor,
         "kernels": kernels(parts),

@@ -14,6 +14,7 @@ from rich.text import Text
 from halo_jax import config as schema
 from halo_jax import figures, record
 from halo_jax.config import Config, ConfigError
+from halo_jax.datasets import DatasetError
 from halo_jax.entries import require_known
 from halo_jax.hardware import PLATFORMS
 from halo_jax.hardware.device_file import text_of
@@ -35,10 +36,13 @@ def run_study(config: Config, workdir: str | Path, *, overwrite: bool = False, c
 
     Raises:
       ConfigError: a field or name is impossible, or the folder holds something else; nothing is written.
+      DatasetError: a study that reads data finds them missing or wrong; nothing is written.
       RecordError: the folder cannot be written.
     """
     console, workdir = console or Console(), Path(workdir)
     schema.validate(config)
+    if config.sweep:
+        raise ConfigError(f"sweep={schema.show(config.sweep)}; allowed with a study: (), as studies train nothing")
     require_known(
         [
             ("study", config.study, STUDIES),
@@ -57,7 +61,7 @@ def run_study(config: Config, workdir: str | Path, *, overwrite: bool = False, c
         drawn = figures.save_study(record.read_json(workdir / record.CONFIG), columns, workdir)
     for table in tables.values():
         if table.shown:
-            console.print(render(table))
+            console.print(table.drawn or render(table))
     for path in drawn.values():
         console.print(f"figure {path}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"tables {workdir / TABLES}; chip {workdir / DEVICE}", highlight=False, markup=False, soft_wrap=True)
@@ -66,7 +70,7 @@ def run_study(config: Config, workdir: str | Path, *, overwrite: bool = False, c
 def _answer(config: Config) -> dict[str, Table]:
     try:
         return STUDIES[config.study](config)
-    except ConfigError:
+    except (ConfigError, DatasetError):
         raise
     except ValueError as error:  # a network that the chip cannot price
         raise ConfigError(f"{config.model} for {config.dataset}: {error}") from error

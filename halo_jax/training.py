@@ -12,8 +12,9 @@ from flax import linen as nn
 from jax import lax
 
 from halo_jax import health
+from halo_jax.noise import perturb_images
 from halo_jax.recipes.base import Recipe
-from halo_jax.types import Precision, Stream, stream
+from halo_jax.types import CLEAN, Noise, Precision, Stream, stream
 from halo_jax.whole import LIMB_BITS, Whole
 
 
@@ -35,7 +36,7 @@ LocalTrain = Callable[..., tuple[Any, jax.Array, jax.Array]]
 
 
 def normalise(images: jax.Array) -> jax.Array:
-    """uint8 pixels -> float32 in [-1, 1]: x / 127.5 - 1."""
+    """Pixels of 0..255 -> float32 in [-1, 1]: x / 127.5 - 1."""
     return images.astype(jnp.float32) / 127.5 - 1
 
 
@@ -87,6 +88,12 @@ class LossSum(NamedTuple):
         return jnp.where(self.nan, jnp.nan, self.whole.as_float() / 256 / count)
 
 
+def with_noise(images: jax.Array, noise: Noise, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Images with the noise that they have in one step, and the key that the layers draw theirs from."""
+    of_images, of_layers = jax.random.split(key)
+    return perturb_images(images, noise, of_images) if noise.inputs else images, of_layers
+
+
 def _straight_through(view: Callable[[Any], Any], params: Any) -> Any:
     """`view(params)`, with the gradients of `params`."""
     return jax.tree.map(lambda p, v: p + lax.stop_gradient(v - p), params, view(params))
@@ -98,6 +105,8 @@ def make_local_train(
     batch_size: int,
     local_epochs: int,
     view: Callable[[Any], Any] | None = None,
+    augment: Callable[[jax.Array, jax.Array], jax.Array] | None = None,
+    noise: Noise = CLEAN,
 ) -> LocalTrain:
     """Build `local_train(model, precision, shard, data, dead, *, learning_rate, key) -> (model, loss, dead)`.
 
@@ -105,15 +114,14 @@ def make_local_train(
     `wage`), `precision` int32 bits (`[]`, or `[L]` per layer), `learning_rate` float32 `[]`, `key` this client's and
     round's own key. `loss` is the mean over all examples and steps, float32 `[]`. `dead` counts, int32 `[L, 3]`, for
     how many steps in a row each tensor has learned nothing (`health`). `view` changes the weights that the network
-    computes with, such as to rounded ones; gradients go straight through it.
+    computes with, such as to rounded ones; gradients go straight through it. `augment` changes a step's images, by
+    a key of its own; then `noise.inputs` is added to them, anew in each step; the rest of `noise` is the module's own.
     """
 
-    def objective(params, images, labels, mask, precision, key):
+    def objective(params, images, labels, mask, precision, keys):
         variables = {"params": params if view is None else _straight_through(view, params)}
         logits: Any
-        logits, left = module.apply(
-            variables, normalise(images), precision, rngs={"error": key}, mutable=[health.COLLECTION]
-        )
+        logits, left = module.apply(variables, normalise(images), precision, rngs=keys, mutable=[health.COLLECTION])
         terms = recipe.loss(logits, labels)
         weights = mask.astype(jnp.float32).reshape(mask.shape + (1,) * (terms.ndim - 1))
         return jnp.sum(terms * weights), (LossSum.of(terms, mask), left)
@@ -141,10 +149,12 @@ def make_local_train(
             params, state, dead = carry
             number, indices, mask = batch
             images, labels = data.images[indices], data.labels[indices]
-            layer_key = stream(key, Stream.LAYER, number)
-            gradients, (loss, left) = jax.grad(objective, has_aux=True)(
-                params, images, labels, mask, precision, layer_key
-            )
+            if augment is not None:
+                images = augment(images, stream(key, Stream.AUGMENT, number))
+            keys = {"error": stream(key, Stream.LAYER, number)}
+            if noise.anywhere:
+                images, keys["noise"] = with_noise(images, noise, stream(key, Stream.NOISE, number))
+            gradients, (loss, left) = jax.grad(objective, has_aux=True)(params, images, labels, mask, precision, keys)
             updates, new_state = recipe.optimizer.update(
                 gradients,
                 state,

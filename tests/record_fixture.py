@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from halo_jax import config, record
+from halo_jax import config, labels, record
 from halo_jax.types import Precision
 
 SIZES = {"energy": 7, "latency": 7, "area": 6}
@@ -43,7 +43,9 @@ def client_rows(arm: str, number: int, rounds: int) -> list[record.ClientRecord]
         bits = precision(arm, group, (number - 1) / rounds)
         payload = (*(WEIGHTS * bits.weights,) * 3, *(WEIGHTS * 8,) * 3, 1)
         loss = 0.9 / number + 0.001 * client
-        rows.append(record.ClientRecord(number, client, group, *bits, *cost(bits), *payload, 300, loss, 0, ""))
+        energy_mj, latency_s, _ = cost(bits)
+        lap = (0.0, 300 * latency_s, 0.5, 300 * energy_mj / 1000, 1)
+        rows.append(record.ClientRecord(number, client, group, *bits, *cost(bits), *payload, 300, loss, 0, "", *lap))
     return rows
 
 
@@ -63,6 +65,8 @@ def round_row(arm: str, number: int, rounds: int, clients: list[record.ClientRec
         **mean,
         **{name: sum(getattr(row, name) for row in clients) for name in PAYLOAD},
         examples=sum(row.examples for row in clients),
+        virtual_seconds=max(row.compute_seconds + row.upload_seconds for row in clients),
+        energy_joule=sum(row.energy_joule for row in clients),
         seconds=0.5,
     )
 
@@ -73,6 +77,8 @@ def write_run(folder: Path, arm: str = "halo_ps", rounds: int = 40, eval_every: 
     schema.rounds, schema.dataset = rounds, "emnist"
     schema.selector.name = "static" if arm[0].isdigit() else arm
     record.create(folder, schema.to_dict())
+    held = labels.rows(np.random.default_rng(0).multinomial(300, [0.3, 0.2, *[0.0625] * 8], sum(SIZES.values())))
+    record.write(folder / record.LABELS, record.csv_text([held[0]._fields, *held]))
     for number in range(1, rounds + 1):
         clients = client_rows(arm, number, rounds)
         row = round_row(arm, number, rounds, clients, eval_every)
@@ -94,6 +100,8 @@ def summary(schema, arm: str, row: record.RoundRecord) -> dict:
         "accuracy": row.accuracy,
         "top5_accuracy": row.top5_accuracy,
         "test_loss": row.test_loss,
+        "class_accuracy": [0.75, 0.95],
+        "client_accuracy": [0.9 - 0.01 * client for client in range(sum(SIZES.values()))],
         "model_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "versions": {"halo_jax": "0.1.0", "jax": "0.8.1", "python": "3.12.3"},
         "device": "cpu",

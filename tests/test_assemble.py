@@ -1,6 +1,7 @@
 """Names are asked of their tables and sizes held against the data, in one line, before anything runs."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
@@ -13,9 +14,9 @@ from halo_jax.entries import build, check_names, make_compressor, make_selector
 from halo_jax.layers import QuantDense
 from halo_jax.models import MODELS
 from halo_jax.quantize import DEFAULT, Numerics
-from halo_jax.recipes import RECIPES
+from halo_jax.recipes import RECIPES, wage
 from halo_jax.selectors import SELECTORS
-from halo_jax.types import Constraint, Precision
+from halo_jax.types import Constraint, Cost, Demand, Precision
 
 
 def tiny_config(**values) -> Config:
@@ -78,6 +79,7 @@ def test_a_wrong_device_is_refused_with_the_known_ones():
         ({"num_clients": 20, "train_examples": 19}, r"num_clients=20; allowed: at most the 19 training images"),
         ({"partition__name": "dirichlet", "partition__min_examples": 13}, r"partition.name='dirichlet': 20 clients"),
         ({"partition__name": "shards", "partition__shards_per_client": 13}, r"partition.name='shards': 20 clients"),
+        ({"partition__name": "writers"}, r"partition.name='writers': the data set does not say who wrote"),
         (
             {"local_epochs": 10**6, "dataset": "generated", "train_examples": 3000, "num_clients": 1, **NO_DEMANDS},
             r"local_epochs=1000000 for a client of 3000 images; allowed: at most 715827",
@@ -231,3 +233,43 @@ def test_a_stage_gets_the_fields_that_it_has_parameters_for():
 @pytest.mark.parametrize(("arm", "answer"), [("8-8-8", True), ("halo_ps", False), ("static", False), ("", False)])
 def test_an_arm_is_a_precision_or_the_name_of_a_selector(arm, answer):
     assert is_precision(arm) is answer
+
+
+@pytest.mark.parametrize(
+    ("phases", "rounds", "first"),
+    [((0.6, 0.2, 0.2), 40, {25, 33}), ((0.6, 0.2, 0.2), 3, {3}), ((0.5, 0, 0.5), 10, {6}), ((1, 0, 0), 10, set())],
+)
+def test_reductions_may_come_with_each_new_learning_rate(phases, rounds, first):
+    """The rounds are read from the learning rates themselves; each begins a phase."""
+    config = tiny_config(selector__reduce_when="learning_rate", recipe__phases=phases, rounds=rounds)
+    rates = learning_rates(config, wage())
+    assert {int(round) + 2 for round in np.flatnonzero(np.diff(rates))} == first
+    selector, demand = make_selector(config), Demand(jnp.int32(1), Cost(*jnp.full(3, jnp.inf)), jnp.ones(3))
+    start, price = Precision(*jnp.full(3, 8)), lambda bits: Cost(*(3 * [bits.errors + bits.weights * 1.0]))
+
+    def moves(round):
+        loss, key = jnp.float32(1), jax.random.key(0)
+        return selector.select((), start, demand, price, round=round, loss=loss, key=key)[0].errors < 8
+
+    assert set((np.flatnonzero(jax.vmap(moves)(jnp.arange(rounds))) + 1).tolist()) == first
+
+
+def test_training_images_are_augmented_as_the_config_says(monkeypatch):
+    given = []
+    monkeypatch.setattr("halo_jax.assemble.make_local_train", lambda *_, augment, **__: given.append(augment))
+    for name in ("auto", "none", "crop"):
+        assemble(tiny_config(augment=name))
+    assert [augment is None for augment in given] == [True, True, False]
+
+
+def test_a_network_of_ones_own_that_raises_is_one_line(monkeypatch):
+    class Broken(nn.Module):
+        @nn.compact
+        def __call__(self, images, precision=None):
+            return images[:, 99, 0].reshape(len(images), -1)[0, 0, 0, 0]
+
+    monkeypatch.setitem(MODELS, "small_cnn", lambda *_, **__: Broken())
+    with pytest.raises(ConfigError) as error:
+        assemble(tiny_config(model="small_cnn"))
+    assert str(error.value).startswith("model='small_cnn' cannot take images of 8x8x1: ")
+    assert "\n" not in str(error.value)

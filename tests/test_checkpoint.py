@@ -30,6 +30,7 @@ def state_of(round: int) -> FederationState:
         own=Own({"error": jnp.full((3, 2), 1 / 3, jnp.float32)}, ()),
         server=(jnp.float32(0.5), jnp.int32(round)),
         dead=jnp.full((3, 2, 3), round, jnp.int32),
+        spent=jnp.array([0, 0.1 * round, 1e9], jnp.float32),
     )
 
 

@@ -142,6 +142,14 @@ def test_an_impossible_value_is_named_with_what_is_allowed(name, value):
         ({"recipe__phases": ()}, ["recipe.phases=()", "sum of 1"]),
         ({"recipe__learning_rates": (8.0, 1.0)}, ["recipe.learning_rates=(8.0, 1.0)", "2 entries", "3"]),
         ({"arms": ("8-8-8", "8-8-8")}, ["arms=('8-8-8', '8-8-8')", "once"]),
+        (
+            {"selector__reduce_every": 3, "selector__reduce_when": "plateau"},
+            ["selector.reduce_every=3", "reduce_when='plateau'", "allowed: selector.reduce_when='rounds'"],
+        ),
+        (
+            {"selector__reduce_rounds": (3,), "selector__reduce_when": "learning_rate"},
+            ["selector.reduce_rounds=(3,)", "reduce_when='learning_rate'", "or no reduce_rounds"],
+        ),
         ({"cohort_size": 21}, ["cohort_size=21", "num_clients=20"]),
         ({"demand__area_clients": 7}, ["demand", "21", "num_clients=20"]),
         ({"num_clients": 4}, ["demand", "20", "num_clients=4"]),

@@ -11,6 +11,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -30,6 +31,7 @@ from halo_jax.hardware import PLATFORMS
 from halo_jax.models import MODELS
 from halo_jax.recipes import RECIPES
 from halo_jax.selectors import SELECTORS
+from halo_jax.sweep import plan
 
 TIMES = int(os.environ.get("HALO_JAX_FUZZ", "1"))
 LONGEST = 300  # characters of a message
@@ -67,6 +69,7 @@ TUPLES = {
         "x" * 5000,
     ),
     "seeds": (0, 1, 2**31 - 1, -1, 0.5),
+    "sweep": ("rounds=1|2", "width=0.1|0.2;seed=1|2", "recipe.loss=sse", "rounds", "=", "x" * 5000),
     "compressor.client_bits": (2, 4, 8, 1, 9, 2.5),
     "recipe.phases": (1, 0, 0.5, 0.2, 0.7, 0.3, -0.5, 1.5),
     "recipe.learning_rates": (8, 1.0, 1 / 8, 1e-29, 1e29, 0, 1e40),
@@ -75,6 +78,9 @@ TUPLES = {
     "demand.latency_s": (1, 0.5, 0, -1, 1e31),
     "demand.area_mm2": (1, 0.5, 0, -1, 1e31),
     "demand.weights": (1, 0.5, 0, -1, 1e7),
+    "clock.up_mbps": (1, 0.5, 1e-6, 0, -1, 1e7),
+    "clock.down_mbps": (1, 0.5, 1e-6, 0, -1, 1e7),
+    "clock.battery_joule": (1, 0.5, 1e-9, 0, -1, 1e13),
     "selector.reduce_rounds": (1, 2, 40, 2**31 - 1, 0, 2**31, 1.0),
 }
 
@@ -137,6 +143,7 @@ def refusal(config: Config) -> str:
     try:
         validate(config)
         expand_arms(config)
+        plan(config, Path("run"))
         check_names(config)
         learning_rates(config, build(RECIPES[config.recipe.name], config.recipe))
         make_selector(config)

@@ -63,6 +63,8 @@ def test_scores_are_those_of_the_whole_split(make):
     found = [make_evaluate(module, recipe, size, executor)(model, bits, data) for size, executor in cases]
     for scores in found:
         assert (int(scores.top1), int(scores.top5)) == (hits[:, :1].sum(), hits[:, :5].sum())
+        classes = np.asarray(data.labels)[hits[:, 0]]
+        assert scores.right.tolist() == np.bincount(classes, minlength=CLASSES).tolist()
         np.testing.assert_allclose(scores.loss, loss.sum() / SIZE, atol=loss.shape[1] / 512)
     assert 0 < int(found[0].top1) < int(found[0].top5) < SIZE
     assert len({float(scores.loss) for scores in found}) == 1  # the same bits

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from halo_jax import figures, page, record, report, run
-from halo_jax.arm import Programs
 from halo_jax.arms import expand_arms
 from halo_jax.assemble import assemble_all
 from halo_jax.checkpoint import CheckpointError, Checkpoints
 from halo_jax.config import Config, ConfigError
 from halo_jax.datasets import DatasetError
+from halo_jax.programs import Programs
 from halo_jax.record import RecordError
 from tests.datasets.idx_files import idx_bytes, write_mnist
 from tests.toy_run import launch, toy_config, without_seconds
@@ -73,7 +73,7 @@ def parts_and_programs():
 def run_folder(tmp_path, request, parts_and_programs, monkeypatch) -> Path:
     """A copy of the folder that a fixture makes. What does not depend on it is made once, for speed."""
     parts, programs = parts_and_programs
-    monkeypatch.setattr(run, "assemble_all", lambda _: parts)
+    monkeypatch.setattr(run, "assemble_all", lambda *_: parts)
     monkeypatch.setattr(run, "Programs", lambda: programs)
     if "figures" not in request.node.name:
         monkeypatch.setattr(figures, "save_all", lambda *_: {})

@@ -79,3 +79,14 @@ def test_a_single_run_has_a_page(runs):
 def test_a_run_that_has_just_begun_has_a_page(tmp_path, runs):
     record.create(tmp_path / "run", runs["8-8-8"].config)
     assert "Top-1" in page.html("nothing yet", {"8-8-8": record.read(tmp_path / "run")}, {})
+
+
+def test_a_page_shows_how_each_group_of_clients_fares(runs):
+    text = page.html("Table II", runs, {})
+    assert text.count("<h2>Groups of clients</h2>") == 1
+    assert "<th>HaLo-FL</th><td>low energy</td><td>7</td><td>87</td><td>84</td>" in text
+    assert "<th>HaLo-FL</th><td>low area</td><td>6</td><td>73.5</td><td>71</td>" in text
+    assert "client_accuracy" not in text
+    unknown = runs["halo_ps"]._replace(summary={})
+    assert "<td>low energy</td><td>7</td><td>-</td><td>-</td>" in page.html("old", {"halo_ps": unknown}, {})
+    assert "Groups of clients" not in page.html("static", {"8-8-8": runs["8-8-8"]}, {})

@@ -10,7 +10,31 @@ from halo_jax.record import ClientRecord, FingerprintRecord, RoundRecord
 from tests.record_fixture import write_run
 
 CLIENT = ClientRecord(
-    1, 0, "energy", 8, 6, 4, 0.1, 1 / 3, 1e-300, 2**40, 1, 2, 2**33 + 1, 3, 4, 1, 17, np.float32(0.1), 0, ""
+    1,
+    0,
+    "energy",
+    8,
+    6,
+    4,
+    0.1,
+    1 / 3,
+    1e-300,
+    2**40,
+    1,
+    2,
+    2**33 + 1,
+    3,
+    4,
+    1,
+    17,
+    np.float32(0.1),
+    0,
+    "",
+    0.5,
+    1e-45,
+    1 / 7,
+    2.5,
+    1,
 )
 PRINTS = [FingerprintRecord(1, "aggregate", None, "00000000deadbeef")]
 ROUND = RoundRecord(
@@ -34,6 +58,8 @@ ROUND = RoundRecord(
     9,
     3,
     300,
+    np.float32(174.68),
+    5.0246,
     0.25,
 )
 

@@ -110,3 +110,15 @@ def test_append_outside_a_run_folder_fails(tmp_path):
     with pytest.raises(RecordError) as error:
         record.append(tmp_path, ROUND, CLIENTS, PRINTS)
     one_line(error, "clients.csv")
+
+
+def test_a_column_that_is_too_short_is_told_with_its_line(tmp_path):
+    (tmp_path / "labels.csv").write_text("client,images\n0,5\n1\n")
+    with pytest.raises(RecordError) as error:
+        record.read_columns(tmp_path / "labels.csv")
+    assert "line 3 has 1 cells, not 2" in one_line(error, "labels.csv")
+    (tmp_path / "labels.csv").write_text("client,images\n")
+    assert {name: len(column) for name, column in record.read_columns(tmp_path / "labels.csv").items()} == {
+        "client": 0,
+        "images": 0,
+    }

@@ -157,3 +157,11 @@ def test_csv_reads_back_unrounded(tmp_path, runs):
         read = list(csv.DictReader(file))
     assert [float(line["energy_mj"]) for line in read] == [row.energy_mj for row in rows]
     assert read[0]["energy_change_percent"] == ""
+
+
+def test_changes_are_between_runs_of_one_data_set_network_and_chip(runs):
+    other = {**runs["2-4-4"].config, "dataset": "cifar10"}
+    rows = report.table(
+        {"8-8-8": runs["8-8-8"], "2-4-4": runs["2-4-4"], "x/2-4-4": runs["2-4-4"]._replace(config=other)}
+    )
+    assert [row.energy_change_percent is None for row in rows] == [True, False, True]

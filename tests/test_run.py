@@ -16,7 +16,7 @@ from halo_jax.datasets import DatasetError
 from halo_jax.stopping import Stopped
 from tests.toy_run import ARMS, ROUNDS, launch, toy_config, without_seconds
 
-FILES = ("checkpoints", "clients.csv", "config.json", "fingerprints.csv", "rounds.csv", "summary.json")
+FILES = ("checkpoints", "clients.csv", "config.json", "fingerprints.csv", "labels.csv", "rounds.csv", "summary.json")
 REPORT = ("config.json", "figures", "report.html", "table.csv")
 
 
@@ -79,7 +79,10 @@ def test_the_folder_is_complete(whole):
     for arm in ARMS:
         assert sorted(path.name for path in (folder / arm).iterdir()) == sorted(FILES)
     pictures = sorted((folder / "figures").iterdir())
-    assert [path.stem for path in pictures] == ["accuracy_by_round", "cost_by_round", "precision_tree"]
+    assert [path.stem for path in pictures] == [
+        *("accuracy_by_energy_used", "accuracy_by_round", "accuracy_by_time"),
+        *("cost_by_round", "labels_by_client", "precision_tree"),
+    ]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
     assert not list(folder.rglob("*.tmp"))
 
@@ -113,6 +116,9 @@ def test_the_summary_says_what_ran_where_and_how_it_ended(whole):
     assert summary["accuracy"] == rounds["accuracy"][-1]
     assert summary["test_loss"] == rounds["test_loss"][-1]
     assert len(summary["model_sha256"]) == 64
+    assert len(summary["client_accuracy"]) == 4
+    assert min(summary["class_accuracy"]) <= min(summary["client_accuracy"])
+    assert max(summary["client_accuracy"]) <= max(summary["class_accuracy"])
     assert summary["versions"]["jax"] == jax.__version__
     expected = {"name": "toy", "arm": "halo_ps", "selector": "halo_ps", "dataset": "synthetic", "seed": 0}
     expected |= {"rounds": ROUNDS, "executor": "map", "finished": True, "train_width": 0.1, "hardware_width": 1.0}

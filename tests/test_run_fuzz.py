@@ -31,11 +31,12 @@ OPTIONS: dict[str, tuple] = {
     "rounds": (1, 2),
     "eval_every": (1, 2, 2**31 - 1),
     "checkpoint_every": (1, 2**31 - 1),
-    "partition.name": ("iid", "dirichlet", "shards"),
+    "augment": ("auto", "none", "crop", "crop_flip"),
+    "partition.name": ("iid", "dirichlet", "shards", "unequal"),
     "partition.alpha": (0.1, 5e-324, 1e9),
     "partition.shards_per_client": (1, 2, 3),
     "partition.min_examples": (1, 2, 3),
-    "recipe.name": ("wage", "wage", "float32"),
+    "recipe.name, noise.weights, noise.errors": (("wage", 0.1, 0.0), ("wage", 0.0, 1.0), ("float32", 0.0, 0.0)),
     "recipe.phases, recipe.learning_rates": (((0.6, 0.2, 0.2), ()), ((1,), (4,)), ((0, 1.0), (8, 1e-29))),
     "recipe.loss": ("sse", "cross_entropy"),
     "recipe.gradient_bits": (8, 9, 10, 11, 12),
@@ -64,8 +65,15 @@ OPTIONS: dict[str, tuple] = {
     "selector.start, selector.floor": (("8-8-8", "2-4-4"), ("3-7-5", "2-2-2"), ("2-2-2", "2-2-2")),
     "selector.step": (1, 2, 6),
     "selector.min_gain": (0.0, 1.0),
-    "selector.reduce_every": (0, 1, 2**31 - 1),
-    "selector.reduce_rounds": ((), (1,), (2, 2, 2**31 - 1)),
+    "selector.reduce_when, selector.reduce_every, selector.reduce_rounds": (
+        ("rounds", 0, ()),
+        ("rounds", 1, ()),
+        ("rounds", 2**31 - 1, (1,)),
+        ("learning_rate", 0, ()),
+        ("plateau", 0, ()),
+    ),
+    "selector.patience": (1, 2**31 - 1),
+    "selector.plateau_gain": (0.0, 1.0),
     "demand.energy_clients, demand.latency_clients, demand.area_clients": ((1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0)),
     "demand.energy_mj": ((), (0.5,)),
     "demand.latency_s": ((), (1e-9,)),
@@ -85,6 +93,13 @@ OPTIONS: dict[str, tuple] = {
         ("lfl", 0, "stochastic"),
         ("qa_fl", 3, "stochastic"),
     ),
+    "noise.inputs": (0.0, 0.1),
+    "noise.relative_to": ("value", "range"),
+    "noise.per": ("programming", "read"),
+    "noise.during": ("both", "training", "inference"),
+    "clock.up_mbps, clock.down_mbps, clock.jitter": (((), (), 0.0), ((1e-6,), (1e6,), 0.5), ((1.0,), (), 0.1)),
+    "clock.deadline_s": (0.0, 1e9, 1e-6),
+    "clock.battery_joule": ((), (1e12,), (1e-9,)),
     "evaluation.precision": ("", "2-2-2", "8-3-8"),
     "evaluation.batch_size": (1, 3, 2**31 - 1),
 }
@@ -138,7 +153,9 @@ def test_a_valid_experiment_of_any_options_runs_to_its_end(case, tmp_path, monke
         assert read.summary["finished"] is True
         assert read.rounds["round"].tolist() == list(range(1, config.rounds + 1))
         assert len(read.clients["client"]) == config.rounds * cohort_size(config)
-        assert np.isfinite([read.rounds[name] for name in ("train_loss", "energy_mj", "payload_up_bits")]).all()
+        trained = read.clients["round"][read.clients["participated"] == 1]
+        assert (np.isfinite(read.rounds["train_loss"]) == np.isin(read.rounds["round"], trained)).all()
+        assert np.isfinite([read.rounds[name] for name in ("energy_mj", "payload_up_bits", "virtual_seconds")]).all()
         assert np.isfinite([read.rounds[name][-1] for name in ("test_loss", "accuracy", "top5_accuracy")]).all()
     for name in ("config.json", "table.csv", "report.html", "figures/accuracy_by_round.png"):
         assert (tmp_path / "run" / name).stat().st_size > 0

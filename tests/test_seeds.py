@@ -40,10 +40,12 @@ def test_each_seed_has_the_folder_of_a_run_and_the_comparison_has_every_arm(both
     assert {path.name for path in (folder / "figures").iterdir()} == {
         "accuracy_by_payload.png",
         "accuracy_by_energy.png",
+        "accuracy_by_time.png",
+        "accuracy_by_energy_used.png",
     }
     assert "terngrad" in text.rpartition("QT")[0]
     page = (folder / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 2
+    assert page.count("data:image/png;base64,") == 4
     assert all(f"<th>{arm}</th>" in page for arm in rows["arm"])
 
 
@@ -93,7 +95,11 @@ def test_a_finished_experiment_grows_by_seeds_and_arms_without_training_anything
     folder, _, config = both
     grown = config_of(seeds=(3, 0, 5), evaluation=config.evaluation)
     grown.arms = (*ARMS, "qsgd")
-    text = launch(grown, folder)
+    heard = []
+    text = launch(grown, folder, on_round=lambda arm, row: heard.append((arm, row.round)))
+    assert [arm for arm, number in heard if number == 1] == ["seed_3/qsgd", "seed_0/qsgd"] + [
+        f"seed_5/{arm}" for arm in grown.arms
+    ]
     assert text.count("  round ") == 2 + 2 + 6  # the new arm of two seeds, and a new seed
     assert read_columns(folder / "comparison.csv")["seeds"].tolist() == [3, 3, 3]
     with pytest.raises(ConfigError, match=r"holds another run \(arms=.* there, .* here, seeds=\[3, 0, 5\] there"):

@@ -4,6 +4,7 @@ To add one, write `figures/NAME.py` and list it here: with `draw(runs)`, where `
 for a study, with `draw(config, tables)`, where `tables` maps a table to its columns.
 """
 
+import functools
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,13 +13,17 @@ from matplotlib.figure import Figure
 
 from halo_jax import record
 from halo_jax.figures import (
+    accuracy_by_energy_used,
     accuracy_by_round,
+    accuracy_by_time,
     cost_by_round,
     front,
+    labels_by_client,
     layer_bits,
     layer_breakdown,
     precision_tree,
     sensitivity,
+    sweep,
     tradeoff,
 )
 from halo_jax.figures.base import Config, Tables
@@ -26,8 +31,11 @@ from halo_jax.record import Run
 
 FIGURES: dict[str, Callable[[Mapping[str, Run]], Figure | None]] = {
     "accuracy_by_round": accuracy_by_round.draw,
+    "accuracy_by_time": accuracy_by_time.draw,
+    "accuracy_by_energy_used": accuracy_by_energy_used.draw,
     "cost_by_round": cost_by_round.draw,
     "precision_tree": precision_tree.draw,
+    "labels_by_client": labels_by_client.draw,
 }
 
 STUDY_FIGURES: dict[str, Callable[[Config, Tables], Figure | None]] = {
@@ -37,35 +45,42 @@ STUDY_FIGURES: dict[str, Callable[[Config, Tables], Figure | None]] = {
     "layer_breakdown": layer_breakdown.draw,
     "layer_bits": layer_bits.draw,
     "front": front.draw,
+    "labels_by_client": labels_by_client.draw_study,
 }
 
-# Of an experiment over several seeds, from its table `comparison`.
+# Of an experiment over several seeds or points, from its table `comparison`.
 COMPARISON_FIGURES: dict[str, Callable[[Config, Tables], Figure | None]] = {
+    "sweep": sweep.draw,
     "accuracy_by_payload": tradeoff.draw_payload,
     "accuracy_by_energy": tradeoff.draw_energy,
+    "accuracy_by_latency": tradeoff.draw_latency,
+    "accuracy_by_area": tradeoff.draw_area,
+}
+
+# Of the same experiment, from the runs of all seeds.
+SEEDS_FIGURES = {
+    "accuracy_by_time": functools.partial(accuracy_by_time.draw, over_seeds=True),
+    "accuracy_by_energy_used": functools.partial(accuracy_by_energy_used.draw, over_seeds=True),
 }
 
 
 def save_all(runs: Mapping[str, Run], folder: str | Path) -> dict[str, Path]:
     """Write `folder`/figures/NAME.png of every figure that applies: caption -> path. Raises RecordError."""
-    drawn = {name: draw(runs) for name, draw in FIGURES.items()}
-    return {str(figure.get_label()): _save(figure, name, folder) for name, figure in drawn.items() if figure}
+    return _save_drawn({name: draw(runs) for name, draw in FIGURES.items()}, folder)
 
 
 def save_study(config: Config, tables: Tables, folder: str | Path) -> dict[str, Path]:
     """The same for the tables of a study, of which `config` is the record."""
-    return _save_drawn(STUDY_FIGURES, config, tables, folder)
+    return _save_drawn({name: draw(config, tables) for name, draw in STUDY_FIGURES.items()}, folder)
 
 
-def save_comparison(config: Config, tables: Tables, folder: str | Path) -> dict[str, Path]:
-    """The same for the table `comparison` of an experiment over several seeds."""
-    return _save_drawn(COMPARISON_FIGURES, config, tables, folder)
+def save_comparison(config: Config, tables: Tables, runs: Mapping[str, Run], folder: str | Path) -> dict[str, Path]:
+    """The same for the table `comparison` of an experiment over several seeds, and its runs."""
+    drawn = {name: draw(config, tables) for name, draw in COMPARISON_FIGURES.items()}
+    return _save_drawn(drawn | {name: draw(runs) for name, draw in SEEDS_FIGURES.items()}, folder)
 
 
-def _save_drawn(
-    chosen: Mapping[str, Callable[[Config, Tables], Figure | None]], config: Config, tables: Tables, folder: str | Path
-) -> dict[str, Path]:
-    drawn = {name: draw(config, tables) for name, draw in chosen.items()}
+def _save_drawn(drawn: Mapping[str, Figure | None], folder: str | Path) -> dict[str, Path]:
     return {str(figure.get_label()): _save(figure, name, folder) for name, figure in drawn.items() if figure}
 
 
