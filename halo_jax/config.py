@@ -111,12 +111,12 @@ def unknown_field(name: str) -> str:
 
 
 @contextlib.contextmanager
-def naming(arm: str) -> Iterator[None]:
-    """Lines about what is wrong name the arm, unless it has no name."""
+def naming(what: str, field: str = "arms") -> Iterator[None]:
+    """Lines about what is wrong name the arm, or the entry of another field, unless it has no name."""
     try:
         yield
     except ConfigError as error:
-        raise ConfigError(f"arms={show(arm)}: {error}" if arm else str(error)) from error
+        raise ConfigError(f"{field}={show(what)}: {error}" if what else str(error)) from error
 
 
 def explain(message: str) -> str:

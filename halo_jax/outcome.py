@@ -1,7 +1,8 @@
 """What an experiment has found, written beside its records and told to a person: tables, figures, pages."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -75,9 +76,7 @@ def _compare(one: Experiment, runs: Mapping[str, Run], console: Console | None) 
     folder, lines = one.folder, list(_lines(one, runs))
     fields = lines[0][0]
     cells = [(*point.values(), *row) for point, row in lines]
-    record.write(folder / "comparison.csv", record.csv_text([[*fields, *comparison.Row._fields], *cells]))
-    columns = {"comparison": record.read_columns(folder / "comparison.csv")}
-    drawn = figures.save_comparison(record.read_json(folder / record.CONFIG), columns, runs, folder)
+    drawn = save_comparison(folder, record.read_json(folder / record.CONFIG), cells, runs, fields)
     rows = [row._replace(arm=": ".join(filter(None, (sweep.label(point), row.arm)))) for point, row in lines]
     caption = comparison.caption(one.config.evaluation.target_percent, one.config.paper)
     found = [] if one.config.sweep else _claims(one, _by_seed(runs))
@@ -87,6 +86,19 @@ def _compare(one: Experiment, runs: Mapping[str, Run], console: Console | None) 
         if found:
             console.print(claims.render(found, one.config.dataset))
         _say_where(folder, console)
+
+
+def save_comparison(
+    folder: Path,
+    config: Mapping[str, Any],
+    rows: Sequence[Sequence[Any]],
+    runs: Mapping[str, Run],
+    fields: Iterable[str] = (),
+) -> dict[str, Path]:
+    """Write comparison.csv, of `comparison.Row`s after the values of swept `fields`, and draw it: caption -> path."""
+    record.write(folder / "comparison.csv", record.csv_text([[*fields, *comparison.Row._fields], *rows]))
+    tables = {"comparison": record.read_columns(folder / "comparison.csv")}
+    return figures.save_comparison(config, tables, runs, folder)
 
 
 def _lines(one: Experiment, runs: Mapping[str, Run]) -> Iterator[tuple[dict[str, str], comparison.Row]]:

@@ -10,7 +10,7 @@ from typing import Any
 import ml_collections
 from rich.console import Console
 
-from halo_jax import comparison, figures, page, record, report
+from halo_jax import comparison, figures, outcome, page, record, report
 from halo_jax import config as schema
 from halo_jax.config import FIELDS, Config, ConfigError, show, unknown_field
 from halo_jax.record import RecordError, Run
@@ -49,9 +49,7 @@ def compare(folders: Sequence[str | Path], workdir: str | Path, *, console: Cons
     console.print(report.render_rich(rows))
     if seeds:
         compared, caption = comparison.rows(seeds), comparison.caption()
-        record.write(workdir / "comparison.csv", record.csv_text([comparison.Row._fields, *compared]))
-        tables = {"comparison": record.read_columns(workdir / "comparison.csv")}
-        drawn |= figures.save_comparison(next(iter(seeds.values())).config, tables, seeds, workdir)
+        drawn |= outcome.save_comparison(workdir, next(iter(seeds.values())).config, compared, seeds)
         console.print(comparison.render(compared, caption))
     captions = {path: caption for caption, path in drawn.items()}  # of seeds, where one is drawn of both
     pictures = {caption: path.read_bytes() for path, caption in captions.items()}

@@ -37,7 +37,7 @@ class Arm(NamedTuple):
     config: Config
     parts: Parts
     folder: Path
-    key: str  # its folder in that of the whole experiment; the name where that is the whole
+    key: str  # its name, after the folders of point and seed where there are any
     label: str  # what a person reads
 
 

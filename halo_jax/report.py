@@ -67,7 +67,7 @@ class GroupRow(NamedTuple):
 
     arm: str
     group: str
-    clients: int  # that took part
+    clients: int  # of the cohorts, also those that were late or had no energy
     accuracy_percent: float | None  # mean over clients
     worst_accuracy_percent: float | None
     energy_mj: float

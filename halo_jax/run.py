@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
+from halo_jax import config as schema
 from halo_jax import datasets, distributed, labels, outcome, record, results, sweep
 from halo_jax.arm import run_arms
 from halo_jax.arms import expand_arms
@@ -90,7 +91,7 @@ def _check_sizes(left: Sequence[Experiment], load: Load) -> None:
     """Raise now what the points after the first would raise in their turn; of a point's seeds one is enough."""
     points = {sweep.label(one.point): one for one in reversed(left)}
     for label, one in [*reversed(points.items())][1:]:
-        with sweep.naming(label):
+        with schema.naming(label, "sweep"):
             assemble_all(_configs(one.config), load, first_models=False)
 
 
@@ -105,7 +106,7 @@ def _prepare(one: Experiment, whole: Experiment, load: Load) -> list[Arm]:
     def prepare() -> list[Arm]:
         if one.config.tensorboard:
             check_installed()
-        with sweep.naming(sweep.label(one.point)):
+        with schema.naming(sweep.label(one.point), "sweep"):
             parts = assemble_all(_configs(one.config), load).values()
         configs, folders = expand_arms(one.config), one.arms().values()
         keys = [name if one is whole else f"{_place(one, whole)}/{name}" for name in configs]

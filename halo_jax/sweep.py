@@ -4,7 +4,6 @@ An entry of `config.sweep` is `FIELD=VALUE|VALUE|...`; entries multiply, the fir
 together stand in one entry, separated by `;`: "width=0.125|0.25;rounds=20|40". A seed is a point of another name.
 """
 
-import contextlib
 import hashlib
 import itertools
 import math
@@ -60,7 +59,7 @@ def plan(config: Config, folder: Path, point: Mapping[str, Any] | None = None) -
     point, inside = point or {}, []
     if config.sweep:
         for (name, values), one in zip(points(config.sweep).items(), _parts(config), strict=True):
-            with naming(name):
+            with schema.naming(name, "sweep"):
                 inside.append(plan(one, folder / name, values))
     else:
         _require_reached(point, config)
@@ -86,7 +85,7 @@ def points(entries: Sequence[str]) -> dict[str, dict[str, Any]]:
     """
     columns: list[list[dict[str, Any]]] = []
     for entry in entries:
-        with naming(entry):
+        with schema.naming(entry, "sweep"):
             columns.append(_together(entry))
     fields = [field for column in columns for field in column[0]]
     for field in fields:
@@ -124,7 +123,7 @@ def _parts(config: Config) -> Iterator[Config]:
     for values in points(config.sweep).values() if config.sweep else ({"seed": seed} for seed in config.seeds):
         one: Config = ml_collections.ConfigDict(config.to_dict())
         one["sweep" if config.sweep else "seeds"] = ()
-        with naming(label(values) if config.sweep else ""):
+        with schema.naming(label(values) if config.sweep else "", "sweep"):
             for field, value in values.items():
                 schema.put(one, field, value)
         yield one
@@ -169,12 +168,3 @@ def _folder(values: Mapping[str, Any]) -> str:
         if len(name) <= _LONGEST_FOLDER
         else f"{name[: _LONGEST_FOLDER - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     )
-
-
-@contextlib.contextmanager
-def naming(what: str) -> Iterator[None]:
-    """Lines about what is wrong name the entry or the point, if there is one."""
-    try:
-        yield
-    except ConfigError as error:
-        raise ConfigError(f"sweep={show(what)}: {error}" if what else str(error)) from error

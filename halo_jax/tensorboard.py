@@ -35,7 +35,6 @@ from halo_jax.record import RecordError, RoundRecord
 FOLDER = "tensorboard"  # in the folder of an arm
 OnRound = Callable[[str, RoundRecord], Any]  # told an arm's name and the row of a round that has been recorded
 
-_EVALUATED = ("test_loss", "accuracy", "top5_accuracy")
 _TAGS = {
     "learning_rate": "train/learning_rate",
     "train_loss": "train/loss",
@@ -53,7 +52,7 @@ _TAGS = {
 def scalars(row: RoundRecord) -> dict[str, float]:
     """Tag -> number of a round: train/, test/ (if evaluated), hardware/ (means of clients), payload/ and clock/ (sums).
 
-    A loss that is not a number is left out.
+    What is not a number is left out: an empty cell, or the loss of a model that has diverged.
     """
     known = {name: value for name, value in row._asdict().items() if name != "round" and value is not None}
     scalars = {_tag(name): float(value) for name, value in known.items()}
@@ -85,8 +84,7 @@ class EventFile:
             self._writer = EventsWriter(str(self._folder / "events"))
         ended = time.time() - np.cumsum(rounds["seconds"][::-1])[::-1] + rounds["seconds"]  # as if without a break
         for i, wall_time in enumerate(ended.tolist()):
-            blank = _EVALUATED if np.isnan(rounds["accuracy"][i]) else ()
-            cells: Any = {name: None if name in blank else rounds[name][i] for name in RoundRecord._fields}
+            cells: Any = {name: rounds[name][i] for name in RoundRecord._fields}
             self._add(RoundRecord(**cells), wall_time)
 
     def on_round(self, arm: str, row: RoundRecord) -> None:

@@ -97,7 +97,7 @@ ALSO = {
     "claims": {"paper", "report"},
     "reproduction": {"run_folder", "sweep"},  # the page holds their tables
     "results": {"assemble", ""},  # turns what the stages return into rows; "" is the package's own version
-    "past_runs": {"run_folder"},
+    "past_runs": {"outcome", "run_folder"},
     "run": {"arm", "arms", "results", "run_folder", "sweep", "outcome", "programs"},
     "outcome": {"results", "sweep"},
     "sweep": {"arms"},  # whether a point reaches one
