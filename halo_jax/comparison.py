@@ -32,6 +32,8 @@ class Row(NamedTuple):
     seeds: int
     accuracy_percent: float
     accuracy_spread_percent: float | None
+    change_points: float | None  # in accuracy from the first arm, seed by seed: seeds differ more than arms do
+    change_spread_points: float | None
     worst_client_accuracy_percent: float | None  # of the lowest client, by its own mix of labels
     top5_accuracy_percent: float
     up_megabytes: float  # per client and round
@@ -57,18 +59,27 @@ class Row(NamedTuple):
 
 def rows(runs: Mapping[str, Run], target_percent: float = 0, paper: str = "") -> list[Row]:
     """A row for each arm; `runs` maps folders, such as "seed_0/terngrad", to records of finished runs."""
-    arms: dict[str, list[Run]] = {}
+    arms: dict[str, dict[str, Run]] = {}  # arm -> seed -> run
     for name, run in runs.items():
-        arms.setdefault(without_seed(name), []).append(run)
-    return [_row(arm, found, target_percent, paper) for arm, found in arms.items()]
+        arm = without_seed(name)
+        arms.setdefault(arm, {})[name.removesuffix(arm)] = run
+    first = next(iter(arms), "")
+    return [
+        _row(arm, list(seeds.values()), [] if arm == first else _changes(seeds, arms[first]), target_percent, paper)
+        for arm, seeds in arms.items()
+    ]
 
 
-def _row(arm: str, runs: Sequence[Run], target_percent: float, table: str) -> Row:
+def _changes(seeds: Mapping[str, Run], base: Mapping[str, Run]) -> list[float]:
+    return [_final_percent(run) - _final_percent(base[seed]) for seed, run in seeds.items() if seed in base]
+
+
+def _row(arm: str, runs: Sequence[Run], changes: Sequence[float], target_percent: float, table: str) -> Row:
     mean = lambda measure: math.fsum(map(measure, runs)) / len(runs)  # noqa: E731
     each = lambda name: mean(lambda run: run.clients[name].mean() / MEGABYTE_BITS)  # noqa: E731
     cost = lambda name: mean(lambda run: math.fsum(run.clients[name]) / len(run.clients[name]))  # noqa: E731
-    last = lambda name: [100 * float(run.rounds[name][-1]) for run in runs]  # noqa: E731
-    top1, top5 = (math.fsum(last(name)) / len(runs) for name in ("accuracy", "top5_accuracy"))
+    last = lambda name: mean(lambda run: _final_percent(run, name))  # noqa: E731
+    top1, top5 = last("accuracy"), last("top5_accuracy")
     to_target = lambda each: _to_target(runs, target_percent, each)  # noqa: E731
     worst = [_worst_client_percent(run) for run in runs]
     config = runs[0].config
@@ -82,7 +93,9 @@ def _row(arm: str, runs: Sequence[Run], target_percent: float, table: str) -> Ro
         own_bits="yes" if any(len(np.unique(column)) > 1 for column in bits) or _deals_bits(config) else "",
         seeds=len(runs),
         accuracy_percent=top1,
-        accuracy_spread_percent=float(np.std(last("accuracy"), ddof=1)) if len(runs) > 1 else None,
+        accuracy_spread_percent=_deviation([_final_percent(run) for run in runs]),
+        change_points=math.fsum(changes) / len(changes) if changes else None,
+        change_spread_points=_deviation(changes),
         worst_client_accuracy_percent=None if None in worst else math.fsum(filter(None, worst)) / len(worst),
         top5_accuracy_percent=top5,
         up_megabytes=each("payload_up_bits"),
@@ -103,6 +116,14 @@ def _row(arm: str, runs: Sequence[Run], target_percent: float, table: str) -> Ro
         paper_difference_points=None if known is None else (top5 if paper.top5 else top1) - known,
         paper_megabytes=paper.megabytes,
     )
+
+
+def _final_percent(run: Run, name: str = "accuracy") -> float:
+    return 100 * float(run.rounds[name][-1])
+
+
+def _deviation(values: Sequence[float]) -> float | None:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def _deals_bits(config: Mapping[str, Any]) -> bool:
@@ -128,29 +149,31 @@ def _worst_client_percent(run: Run) -> float | None:
     return 100 * min(known) if known else None
 
 
-_COLUMNS: dict[str, Callable[[Row], str]] = {
-    "Arm": lambda row: row.arm,
-    "QT\nHQ": lambda row: f"{row.quantised_training or '-'}\n{row.own_bits or '-'}",
-    "Top-1 %\nTop-5": lambda row: (
-        f"{row.accuracy_percent:.2f}{_spread(row.accuracy_spread_percent)}\n{row.top5_accuracy_percent:.2f}"
+_COLUMNS: dict[str, Callable[[Row], Sequence[str]]] = {  # head -> the lines of a row
+    "Arm": lambda row: (row.arm, *filter(None, (_kind(row), row.priced_at and f"({row.priced_at})"))),
+    "Top-1 %\nchange\nTop-5": lambda row: (
+        f"{row.accuracy_percent:.2f}{_spread(row.accuracy_spread_percent)}",
+        "-" if row.change_points is None else f"{row.change_points:+.2f}{_spread(row.change_spread_points)}",
+        f"{row.top5_accuracy_percent:.2f}",
     ),
-    "Up kB\nDown": lambda row: f"{1000 * row.up_megabytes:.4g}\n{1000 * row.down_megabytes:.4g}",
-    "Total MB\nto target": lambda row: f"{row.total_megabytes:.4g}\n{_number(row.target_megabytes)}",
-    "Energy\nJ": lambda row: f"{row.energy_joule:.4g}" + (row.priced_at and f"\n({row.priced_at})"),
-    "Time s\nto target": lambda row: f"{row.virtual_seconds:.4g}\n{_number(row.target_seconds)}",
-    "mJ, s\nmm²": lambda row: f"{row.energy_mj:.3g}\n{row.latency_s:.3g}\n{row.area_mm2:.4g}",
+    "Up kB\nDown": lambda row: (f"{1000 * row.up_megabytes:.4g}", f"{1000 * row.down_megabytes:.4g}"),
+    "MB\nto goal": lambda row: (f"{row.total_megabytes:.4g}", _number(row.target_megabytes)),
+    "J\nto goal": lambda row: (f"{row.energy_joule:.4g}", _number(row.target_joule)),
+    "s\nto goal": lambda row: (f"{row.virtual_seconds:.4g}", _number(row.target_seconds)),
+    "mJ, s\nmm²": lambda row: (f"{row.energy_mj:.3g}", f"{row.latency_s:.3g}", f"{row.area_mm2:.4g}"),
 }
 _PAPER = "Paper %\nours -"
 
 
 def caption(target_percent: float = 0, paper: str = "") -> str:
     """What the columns mean; `paper` names the paper's table that stands beside the rows."""
-    target = f" The target is {target_percent:g} %." if target_percent else ""
+    goal = f"the goal of {target_percent:g} %" if target_percent else "a goal (evaluation.target_percent)"
     return (
-        "QT: clients train in low precision. HQ: clients have bits of their own. Up and down: packed, per client and "
-        "round. Total: all clients, rounds and ways, to the end and to the target accuracy; 1 MB = 10^6 bytes. Energy: "
-        "all training samples, by the cost model; float32 training as if it had the bits in brackets. Time: by the "
-        f"virtual clock. mJ, s, mm²: energy, latency and area of one sample.{target} {NOTES.get(paper, '')}"
+        "Change: in points of top-1 from the first arm, seed by seed. QT: clients train in low precision. HQ: clients "
+        "have bits of their own. Up and down: packed, per client and round. MB, J and s: all clients, rounds and ways, "
+        f"to the end and to {goal}; 1 MB = 10^6 bytes; J by the cost model, float32 training as if it had the bits in "
+        "brackets; s by the virtual clock. mJ, s, mm²: energy, latency and area of one sample. "
+        f"{NOTES.get(paper, '')}"
     ).strip()
 
 
@@ -164,19 +187,23 @@ def render(table: Sequence[Row], caption: str) -> Table:
         text: Any = {"overflow": "fold"} if head == "Arm" else {"justify": "right", "no_wrap": True}
         drawn.add_column(head, **text)
     for row in table:
-        drawn.add_row(*(Text(show(row)) for show in columns.values()))
+        drawn.add_row(*(Text("\n".join(lines(row))) for lines in columns.values()))
     return drawn
 
 
-def _paper(row: Row) -> str:
+def _kind(row: Row) -> str:
+    return ", ".join(name for name, holds in (("QT", row.quantised_training), ("HQ", row.own_bits)) if holds)
+
+
+def _paper(row: Row) -> Sequence[str]:
     if row.paper_accuracy_percent is None or row.paper_difference_points is None:
-        return "-"
-    megabytes = "" if row.paper_megabytes is None else f"\n{row.paper_megabytes:g} MB"
-    return f"{row.paper_accuracy_percent:.2f}\n{row.paper_difference_points:+.2f}{megabytes}"
+        return ("-",)
+    megabytes = () if row.paper_megabytes is None else (f"{row.paper_megabytes:g} MB",)
+    return f"{row.paper_accuracy_percent:.2f}", f"{row.paper_difference_points:+.2f}", *megabytes
 
 
 def _spread(value: float | None) -> str:
-    return "" if value is None else f"\n± {value:.2f}"
+    return "" if value is None else f" ± {value:.{1 if value >= 10 else 2}f}"
 
 
 def _number(value: float | None) -> str:

@@ -66,19 +66,32 @@ def test_low_precision_and_bits_of_their_own_are_said_and_a_target_counts_if_all
     assert (laq.target_megabytes, laq.target_seconds, laq.target_joule, laq.uploads_percent) == (None, None, None, 50)
 
 
+def test_changes_in_accuracy_are_from_the_first_arm_seed_by_seed():
+    runs = {f"seed_{seed}/8-8-8": run_of([accuracy]) for seed, accuracy in ((0, 0.5), (1, 0.9))}
+    runs |= {f"seed_{seed}/2-4-4": run_of([accuracy]) for seed, accuracy in ((0, 0.4), (1, 0.7), (2, 0.1))}
+    runs |= {"seed_7/random": run_of([0.6]), "seed_1/halo_ps": run_of([0.8])}
+    changes = [(row.change_points, row.change_spread_points) for row in comparison.rows(runs)]
+    first, lower, elsewhere, once = changes
+    assert first == elsewhere == (None, None)  # the first arm itself, and one that shares no seed with it
+    assert lower == (pytest.approx(-15), pytest.approx(50**0.5))
+    assert once == (pytest.approx(-10), None)
+
+
 def test_the_table_fits_a_terminal_of_80_columns():
     arm = "halo_ps:recipe.name=wage,compressor.name=uniform"
     runs = {f"seed_{seed}/{arm}": run_of([0.4, 0.5]) for seed in (0, 1)}
     (row,) = comparison.rows(runs, 45, "table4")
+    row = row._replace(change_points=-12.345, change_spread_points=12.345, accuracy_spread_percent=12.345)
     row = row._replace(arm=f"partition.alpha=0.1, rounds=20: {row.arm}", energy_joule=1234.5, total_megabytes=1234.5)
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     console.print(comparison.render([row], comparison.caption(45, "table4")))
     text = console.export_text()
     assert "50.00" in text
-    assert "± 0.00" in text
+    assert "50.00 ± 12.3" in text
+    assert "-12.35 ± 12.3" in text
     assert "…" not in text
     assert "-30.14" in text
-    assert "The target is 45 %. Paper: Table IV" in " ".join(text.split())
+    assert "to the goal of 45 %;" in " ".join(text.split())
 
 
 def test_without_a_table_of_the_paper_nothing_of_it_is_shown():
