@@ -105,14 +105,8 @@ def make_run_round(
     `key` is the run's key: every draw folds in its purpose, the round and the client's id, so a client's numbers
     don't depend on the executor or on who else takes part. The state is donated.
     """
-    compressor = stages.compressor
+    compressor, select = stages.compressor, _make_select(stages)
     train_and_upload = _make_train_and_upload(stages, recipe, executor, chunk_size)
-
-    def select(client, selector_state, precision, demand, loss, key, round):
-        key = stream(key, Stream.SELECT, round, client)
-        return stages.selector.select(
-            selector_state, precision, demand, stages.cost_fn, round=round, loss=loss, key=key
-        )
 
     def run_round(
         state: FederationState, data: FederatedData, key: jax.Array, learning_rate: jax.Array
@@ -123,7 +117,7 @@ def make_run_round(
         sent = exchange.broadcast(state.model, state.server, compressor, recipe, down_key)  # line 7
 
         # Lines 9 to 18. Choice: every registered client selects in every round, also when it is not in the cohort.
-        precision, selector_state = clients.lift(select, "vmap")(
+        precision, selector_state = select(
             (everyone, state.selector, state.precision, data.demands, state.losses), (key, state.round)
         )
 
@@ -143,13 +137,9 @@ def make_run_round(
 
         # Line 21. Where nobody has taken part the model stays.
         of_all, of_cohort = (all_own.held, data.num_examples, all_own.state), (received.value, examples, own.state)
-        average = exchange.aggregate(
-            *(of_all if compressor.remembers else of_cohort),
-            sent,
-            compressor,
-            recipe,
-            stream(key, Stream.AGGREGATE, state.round),
-        )
+        of_whom = of_all if compressor.remembers else of_cohort
+        average_key = stream(key, Stream.AGGREGATE, state.round)
+        average = exchange.aggregate(*of_whom, sent, compressor, recipe, average_key)
         model = jax.tree.map(lambda new, old: jnp.where(lap.participated.any(), new, old), average, state.model)
         change = jax.tree.map(jnp.subtract, recipe.decode(model), recipe.decode(state.model))
         loss = jnp.sum(jnp.where(lap.participated, losses * examples, 0)) / jnp.sum(examples)
@@ -169,6 +159,18 @@ def make_run_round(
         return new_state, results
 
     return jax.jit(run_round, donate_argnums=0, out_shardings=clients.placement(executor))
+
+
+def _make_select(stages: Stages) -> Callable[..., Any]:
+    """Build the lifted `(own arguments [N, ...], shared ones) -> (precision [N], selector's state)`."""
+
+    def select(client, selector_state, precision, demand, loss, key, round):
+        key = stream(key, Stream.SELECT, round, client)
+        return stages.selector.select(
+            selector_state, precision, demand, stages.cost_fn, round=round, loss=loss, key=key
+        )
+
+    return clients.lift(select, "vmap")
 
 
 def _time_laps(received: exchange.Received, sent: exchange.Sent, timed: tuple, shared: tuple) -> clock.Lap:

@@ -118,13 +118,7 @@ def make_local_train(
     a key of its own; then `noise.inputs` is added to them, anew in each step; the rest of `noise` is the module's own.
     """
 
-    def objective(params, images, labels, mask, precision, keys):
-        variables = {"params": params if view is None else _straight_through(view, params)}
-        logits: Any
-        logits, left = module.apply(variables, normalise(images), precision, rngs=keys, mutable=[health.COLLECTION])
-        terms = recipe.loss(logits, labels)
-        weights = mask.astype(jnp.float32).reshape(mask.shape + (1,) * (terms.ndim - 1))
-        return jnp.sum(terms * weights), (LossSum.of(terms, mask), left)
+    train = _make_step(module, recipe, view, augment, noise)
 
     def local_train(
         model: Any,
@@ -143,29 +137,8 @@ def make_local_train(
         def step(carry, batch):
             """Train on one batch; one of padding only changes nothing, and costs nothing unless clients are vmapped."""
             nothing = (LossSum(Whole(jnp.int32(0), jnp.int32(0)), jnp.bool(False)), jnp.int32(0))
-            return lax.cond(batch[2].any(), train, lambda carry, batch: (carry, nothing), carry, batch)
-
-        def train(carry, batch):
-            params, state, dead = carry
-            number, indices, mask = batch
-            images, labels = data.images[indices], data.labels[indices]
-            if augment is not None:
-                images = augment(images, stream(key, Stream.AUGMENT, number))
-            keys = {"error": stream(key, Stream.LAYER, number)}
-            if noise.anywhere:
-                images, keys["noise"] = with_noise(images, noise, stream(key, Stream.NOISE, number))
-            gradients, (loss, left) = jax.grad(objective, has_aux=True)(params, images, labels, mask, precision, keys)
-            updates, new_state = recipe.optimizer.update(
-                gradients,
-                state,
-                params,
-                key=stream(key, Stream.UPDATE, number),
-                learning_rate=learning_rate,
-                precision=precision,
-                examples=mask.sum().astype(jnp.float32),
-            )
-            dead = jnp.where(health.dead_layers(gradients, left), dead + 1, 0)
-            return (optax.apply_updates(params, updates), new_state, dead), (loss, mask.sum())
+            trained = lambda carry, batch: train(carry, batch, data, precision, learning_rate, key)  # noqa: E731
+            return lax.cond(batch[2].any(), trained, lambda carry, batch: (carry, nothing), carry, batch)
 
         numbers = jnp.cumsum(order[1].any(axis=1)) - 1  # batches of padding only don't count
         start = (params, recipe.optimizer.init(params), dead)
@@ -173,3 +146,41 @@ def make_local_train(
         return recipe.encode(params), losses.sum().mean(jnp.maximum(jnp.sum(counts), 1)), dead
 
     return local_train
+
+
+def _make_step(
+    module: nn.Module, recipe: Recipe, view: Callable | None, augment: Callable | None, noise: Noise
+) -> Callable[..., Any]:
+    """Build one local step: forward, backward, update; `(carry, batch, ...) -> (carry, (loss, examples))`."""
+
+    def objective(params, images, labels, mask, precision, keys):
+        variables = {"params": params if view is None else _straight_through(view, params)}
+        logits: Any
+        logits, left = module.apply(variables, normalise(images), precision, rngs=keys, mutable=[health.COLLECTION])
+        terms = recipe.loss(logits, labels)
+        weights = mask.astype(jnp.float32).reshape(mask.shape + (1,) * (terms.ndim - 1))
+        return jnp.sum(terms * weights), (LossSum.of(terms, mask), left)
+
+    def train(carry, batch, data: Images, precision: Precision, learning_rate: jax.Array, key: jax.Array):
+        params, state, dead = carry
+        number, indices, mask = batch
+        images, labels = data.images[indices], data.labels[indices]
+        if augment is not None:
+            images = augment(images, stream(key, Stream.AUGMENT, number))
+        keys = {"error": stream(key, Stream.LAYER, number)}
+        if noise.anywhere:
+            images, keys["noise"] = with_noise(images, noise, stream(key, Stream.NOISE, number))
+        gradients, (loss, left) = jax.grad(objective, has_aux=True)(params, images, labels, mask, precision, keys)
+        updates, new_state = recipe.optimizer.update(
+            gradients,
+            state,
+            params,
+            key=stream(key, Stream.UPDATE, number),
+            learning_rate=learning_rate,
+            precision=precision,
+            examples=mask.sum().astype(jnp.float32),
+        )
+        dead = jnp.where(health.dead_layers(gradients, left), dead + 1, 0)
+        return (optax.apply_updates(params, updates), new_state, dead), (loss, mask.sum())
+
+    return train
