@@ -10,13 +10,15 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from halo_jax.figures.base import Config, Tables, canvas, of_points, plain, row_names, texts
 
+_OWN_BITS = {"color": "#009e73", "marker": "D"}
 _QUANTISED = {"color": "#d55e00", "marker": "s"}
 _FLOAT = {"color": "#0072b2", "marker": "o"}
 _DECADE = 5  # costs that differ by more take a logarithmic axis
 _FEW = 8  # arms; among more the best are joined by a line
 _COLUMN = 36  # names in a column of the legend
 _APART = 0.032  # of the height of the axes, between two labels
-_BESIDE = 0.10  # of their width, within which labels would meet
+_BESIDE = 0.12  # of their width, within which labels would meet
+_SHORT = 8  # characters of a name that fits beside its point
 
 
 def draw_payload(config: Config, tables: Tables) -> Figure | None:
@@ -54,9 +56,9 @@ def _panels(config: Config, tables: Tables, columns: Mapping[str, str], title: s
     if not rows:
         return None
     caption = (
-        f"{title}: one point an arm, numbered from the most accurate; mean over seeds, bars of one standard deviation. "
-        "Squares train in low precision, circles in float32, at the energy of the bits in their records. Arrows: far "
-        "below the axis."
+        f"{title}: one point an arm, by its name or a number; mean over seeds, bars of one "
+        "standard deviation. Squares train in low precision, diamonds so with bits of their own, circles in float32, "
+        "at the energy of the bits in their records. Arrows: far below the axis."
     )
     order = np.argsort(-rows["accuracy_percent"], kind="stable")
     if len(order) > _FEW:
@@ -68,31 +70,33 @@ def _panels(config: Config, tables: Tables, columns: Mapping[str, str], title: s
         _points(axes, rows, column, order)
         axes.set_xlabel(label)
     grid[0, 0].set_ylabel("top-1 accuracy (%)")
-    grid[0, -1].legend(
-        loc="upper left",
-        bbox_to_anchor=(1.02, 1),
-        borderaxespad=0,
-        frameon=False,
-        fontsize=7,
-        ncols=1 + len(order) // _COLUMN,
-    )
+    handles, labels = grid[0, -1].get_legend_handles_labels()
+    if labels:
+        beside: Any = {"loc": "upper left", "bbox_to_anchor": (1.02, 1), "borderaxespad": 0}
+        beside |= {"frameon": False, "fontsize": 7, "ncols": 1 + len(labels) // _COLUMN}
+        grid[0, -1].legend(handles, labels, **beside)
     return figure
 
 
 def _points(axes: Axes, rows: Mapping[str, np.ndarray], column: str, order: np.ndarray) -> None:
-    """Every arm's point with its number, in the order of accuracy."""
-    names, quantised = row_names(rows), texts(rows["quantised_training"])
+    """Every arm's point, from the most accurate on, with its name, or a number where the legend has the name."""
+    names, styles = row_names(rows), _styles(rows)
     accuracy, cost = rows["accuracy_percent"], rows[column]
     spread = np.nan_to_num(rows["accuracy_spread_percent"])
     low, high = _range(accuracy, spread)
-    for place, i in enumerate(order, 1):
-        style: dict[str, Any] = _QUANTISED if quantised[i] == "yes" else _FLOAT
+    marks: list[tuple[str, float, float]] = []
+    numbered = 0
+    for i in order:
         seen = accuracy[i] >= low
-        shown = {**style, "marker": style["marker"] if seen else "v"}
+        y = float(accuracy[i] if seen else low + 0.02 * (high - low))
+        mark, shown = names[i], styles[i]
+        if len(mark) > _SHORT or not seen:
+            numbered += 1
+            mark = str(numbered)
+            shown = shown | {"label": f"{mark}  {names[i]} ({accuracy[i]:.1f} %)"} | ({} if seen else {"marker": "v"})
         error = spread[i] if seen else None
-        label = f"{place}  {names[i]} ({accuracy[i]:.1f} %)"
-        y = accuracy[i] if seen else low + 0.02 * (high - low)
-        axes.errorbar(cost[i], y, error, capsize=2, elinewidth=0.7, markersize=5, linestyle="", label=label, **shown)
+        axes.errorbar(cost[i], y, error, capsize=2, elinewidth=0.7, markersize=5, linestyle="", **shown)
+        marks.append((mark, float(cost[i]), y))
     if len(order) > _FEW:
         best = _front(cost, accuracy)
         axes.plot(cost[best], np.maximum(accuracy[best], low), color="0.6", linewidth=0.9, zorder=1)
@@ -104,7 +108,12 @@ def _points(axes: Axes, rows: Mapping[str, np.ndarray], column: str, order: np.n
     axes.margins(x=0.12)
     axes.set_ylim(low, high)
     plain(axes)
-    _number(axes, [(float(cost[i]), float(max(accuracy[i], low + 0.02 * (high - low)))) for i in order])
+    _mark(axes, marks)
+
+
+def _styles(rows: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    kinds = zip(texts(rows["quantised_training"]), texts(rows["own_bits"]), strict=True)
+    return [(_OWN_BITS if own == "yes" else _QUANTISED) if low == "yes" else _FLOAT for low, own in kinds]
 
 
 def _front(cost: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
@@ -123,14 +132,14 @@ def _range(accuracy: np.ndarray, spread: np.ndarray) -> tuple[float, float]:
     return float(low - margin), float(high + margin)
 
 
-def _number(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
-    """Numbers from 1 beside points that come from the highest to the lowest, moved down where they would meet."""
+def _mark(axes: Axes, marks: Sequence[tuple[str, float, float]]) -> None:
+    """Texts beside points that come from the highest to the lowest, moved down where they would meet."""
     to_axes = axes.transScale + axes.transLimits
     taken: list[tuple[float, float]] = []
-    for place, point in enumerate(points, 1):
-        x, y = to_axes.transform(point)
+    for text, cost, accuracy in marks:
+        x, y = to_axes.transform((cost, accuracy))
         y = min([y, *(other - _APART for beside, other in taken if abs(beside - x) < _BESIDE)])
         taken.append((x, y))
         line = {"arrowstyle": "-", "linewidth": 0.3, "color": "0.5", "shrinkA": 0, "shrinkB": 3}
         at: Any = {"xytext": (x + 0.035, y), "textcoords": "axes fraction", "arrowprops": line, "va": "center"}
-        axes.annotate(str(place), point, fontsize=7, annotation_clip=False, **at)
+        axes.annotate(text, (cost, accuracy), fontsize=7, annotation_clip=False, **at)

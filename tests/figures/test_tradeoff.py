@@ -12,8 +12,9 @@ from tests.toy_run import toy_config
 def table(arms: int) -> dict:
     number = np.arange(1.0, arms + 1)
     return {
-        "arm": np.array([f"system {i:g}" for i in number]),
+        "arm": np.array([f"the system {i:g}" for i in number]),
         "quantised_training": np.array(["yes" if i % 2 else "" for i in number]),
+        "own_bits": np.array(["yes" if i == 3 else "" for i in number]),
         "accuracy_percent": 50 + 10 * np.sin(number),
         "accuracy_spread_percent": np.where(number == 1, np.nan, 1.5),
         "total_megabytes": 100 / number,
@@ -37,13 +38,21 @@ def test_every_arm_has_its_number_and_name_and_the_legend_covers_nothing(name, a
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert len(set(labels)) == arms
     best = np.argmax(table(arms)["accuracy_percent"]) + 1
-    assert labels[0].startswith(f"1  system {best} (")
+    assert labels[0].startswith(f"1  the system {best} (")
     box, (width, height) = axes.get_legend().get_window_extent(), figure.bbox.size
     assert not box.overlaps(axes.get_window_extent())
     assert box.x1 <= width
     assert 0 <= box.y0 < box.y1 <= height
     assert all(panel.get_xlabel().endswith(("(MB)", "(J)", "(s)", "(mm²)")) for panel in figure.axes)
     assert figure.get_label().endswith(".")
+
+
+def test_short_names_stand_beside_their_points_and_kinds_of_arms_look_different():
+    rows = table(3) | {"arm": np.array(["8-8-8", "qsgd", "HaLo-FL"]), "accuracy_percent": np.array([75.0, 76.0, 74.0])}
+    axes = COMPARISON_FIGURES["accuracy_by_energy"](toy_config().to_dict(), {"comparison": rows}).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["qsgd", "8-8-8", "HaLo-FL"]
+    assert axes.get_legend() is None
+    assert [bar.lines[0].get_marker() for bar in axes.containers] == ["o", "s", "D"]
 
 
 def test_an_arm_that_failed_is_an_arrow_at_the_foot_and_leaves_the_others_their_room():
