@@ -17,7 +17,7 @@ _DECADE = 5  # costs that differ by more take a logarithmic axis
 _FEW = 8  # arms; among more the best are joined by a line
 _COLUMN = 36  # names in a column of the legend
 _APART = 0.032  # of the height of the axes, between two labels
-_BESIDE = 0.12  # of their width, within which labels would meet
+_BESIDE = 0.14  # of their width, within which labels would meet
 _SHORT = 8  # characters of a name that fits beside its point
 
 
@@ -105,7 +105,7 @@ def _points(axes: Axes, rows: Mapping[str, np.ndarray], column: str, order: np.n
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.margins(x=0.12)
+    axes.margins(x=0.16)
     axes.set_ylim(low, high)
     plain(axes)
     _mark(axes, marks)
