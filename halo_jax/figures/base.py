@@ -47,11 +47,12 @@ def canvas(
 ) -> tuple[Figure, np.ndarray]:
     """A titled figure and its axes, [rows, columns]; the figure's label is its caption.
 
-    The title names the data set and the widths at which the network was trained and priced, or of a study the chip.
+    Below the title stand the data set and the widths at which the network was trained and priced, or of a study the
+    chip; nothing without `configs`.
     """
     figure = Figure(figsize=size_inch, dpi=150, layout="constrained")
     figure.set_label(caption)
-    figure.suptitle(f"{title}\n{_setting(configs)}", fontsize=10)
+    figure.suptitle("\n".join(filter(None, (title, _setting(list(configs))))), fontsize=10)
     axes = figure.subplots(*panels, squeeze=False, **shared)
     return figure, axes
 
@@ -222,8 +223,9 @@ def groups_of(run: Run) -> list[str]:
     return [group for group in GROUPS if group in run.clients["constraint"]]
 
 
-def _setting(configs: Iterable[Config]) -> str:
-    configs = list(configs)
+def _setting(configs: Sequence[Config]) -> str:
+    if not configs:
+        return ""
     facts = [(config["dataset"], config["width"], config["hardware"]["width"]) for config in configs]
     names, trained, priced = (" / ".join(dict.fromkeys(map(_text, column))) for column in zip(*facts, strict=True))
     if not configs[0].get("study"):

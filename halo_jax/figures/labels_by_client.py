@@ -14,9 +14,14 @@ _MOST_NUMBERS = 240  # cells that hold their number
 
 
 def draw(runs: Mapping[str, Run]) -> Figure | None:
-    """Draw the labels of the first arm that has them, as arms share their data; None without any."""
+    """Draw the labels of arms that share their data; None without any, or where clients of several runs differ."""
     known = [run for run in runs.values() if run.labels]
-    return _draw(known[0].config, known[0].labels or {}) if known else None
+    shared = known and all(_equal(run.labels or {}, known[0].labels or {}) for run in known)
+    return _draw(known[0].config, known[0].labels or {}) if shared else None
+
+
+def _equal(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
 
 
 def draw_study(config: Config, tables: Tables) -> Figure | None:
@@ -33,7 +38,7 @@ def _draw(config: Config, table: Mapping[str, np.ndarray]) -> Figure | None:
     caption = "Training images of each class (colour) and of all (dots) that every client holds."
     size_inch = float(np.clip(4 + 0.3 * classes, 6, 13)), float(np.clip(2.4 + 0.22 * clients, 3.5, 11))
     ratios = {"width_ratios": (3, 1)}
-    figure, grid = canvas(_title(config), caption, [config], (1, 2), size_inch, sharey=True, gridspec_kw=ratios)
+    figure, grid = canvas(_title(config), caption, [], (1, 2), size_inch, sharey=True, gridspec_kw=ratios)
     cells, sizes = grid[0]
     colours = cells.pcolormesh(counts, cmap="Blues", vmin=0, edgecolors="0.85", linewidth=0.3)
     if counts.size <= _MOST_NUMBERS:
@@ -64,4 +69,4 @@ def _title(config: Config) -> str:
     dealt = config["partition"]
     parameter = {"dirichlet": "alpha", "unequal": "alpha", "shards": "shards_per_client"}.get(dealt["name"])
     value = f", {parameter.replace('_', ' ')} {dealt[parameter]:g}" if parameter else ""
-    return f"Labels by client: {dealt['name']} partition{value}"
+    return f"Labels of {config['dataset']} by client\n{dealt['name']} partition{value}"

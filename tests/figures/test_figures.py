@@ -149,6 +149,16 @@ def test_path_is_that_of_most_clients(runs):
     assert [stop.precision for stop in path] == [(8, 8, 8), (8, 8, 6), (8, 8, 4)]
 
 
+def test_labels_are_drawn_where_all_runs_share_them_and_name_no_width_or_chip(runs):
+    draw = figures.FIGURES["labels_by_client"]
+    title = draw(runs).get_suptitle()
+    assert title.startswith("Labels of ")
+    assert "width" not in title
+    one = runs["8-8-8"]
+    other = one._replace(labels={name: column + 1 for name, column in one.labels.items()})
+    assert draw({"seed_0/8-8-8": one, "seed_1/8-8-8": other}) is None
+
+
 def test_save_all_writes_what_applies_and_equal_figures_are_equal_bytes(tmp_path, runs):
     saved = figures.save_all(runs, tmp_path / "a")
     assert [path.name for path in saved.values()] == [f"{name}.png" for name in figures.FIGURES]
