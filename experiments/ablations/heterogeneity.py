@@ -11,11 +11,11 @@ tables hold the worst client: the lowest accuracy that the final model has on a 
 
 from experiments.ablations.small import small
 
-SWEEPS = {
-    "skew": "partition.name=dirichlet|dirichlet|dirichlet;partition.alpha=0.1|0.3|1",
-    "participation": "cohort_size=5",
-    "sizes": "partition.name=unequal;partition.alpha=1",
-    "mixes": "demand.energy_clients=20|0|0;demand.latency_clients=0|20|0;demand.area_clients=0|0|20",
+SWEEPS = {  # partition, what is swept
+    "skew": ("dirichlet", "partition.alpha=0.1|0.3|1"),
+    "participation": ("iid", "cohort_size=5"),
+    "sizes": ("unequal", "partition.alpha=1"),
+    "mixes": ("iid", "demand.energy_clients=20|0|0;demand.latency_clients=0|20|0;demand.area_clients=0|0|20"),
 }
 
 
@@ -24,6 +24,7 @@ def get_config(variant: str = "skew"):
     if variant not in SWEEPS:
         raise ValueError(f"variant {variant!r} of heterogeneity; known: {', '.join(SWEEPS)}")
     config = small(f"heterogeneity_{variant}")
-    config.sweep = (SWEEPS[variant],)
+    config.partition.name, swept = SWEEPS[variant]
+    config.sweep = (swept,)
     config.arms = ("halo_ps",) if variant == "mixes" else ("8-8-8", "halo_ps", "2-4-4")
     return config
