@@ -164,7 +164,7 @@ def test_a_point_is_the_experiment_alone_and_the_comparison_has_a_row_for_each_p
         *at,
         *("comparison.csv", "config.json", "figures", "report.html"),
     }
-    assert {path.name for path in (folder / "figures").glob("*")} >= {"sweep.png", "accuracy_by_payload.png"}
+    assert {path.name for path in (folder / "figures").glob("*")} >= {"sweep.png", "accuracy_by_energy.png"}
     assert not (folder / at[0] / "figures" / "sweep.png").exists()
     alone = toy_config(arms=("8-8-8",), rounds=1, batch_size=16, seed=1)
     launch(alone, tmp_path / "alone")

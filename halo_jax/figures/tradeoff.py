@@ -22,8 +22,10 @@ _SHORT = 8  # characters of a name that fits beside its point
 
 
 def draw_payload(config: Config, tables: Tables) -> Figure | None:
-    """Accuracy against the payload of the whole run, up alone, and both ways; None without the table `comparison`."""
+    """Accuracy against the payload of the whole run, up alone, and both ways; None where all arms have the same."""
     columns = {"up_total_megabytes": "up (MB)", "total_megabytes": "up and down (MB)"}
+    if not _differ(tables, *columns):
+        return None
     what = "payload of all clients and rounds, as packed"
     return _panels(config, tables, columns, f"Accuracy against {what}")
 
@@ -35,7 +37,7 @@ def draw_energy(config: Config, tables: Tables) -> Figure | None:
 
 
 def draw_latency(config: Config, tables: Tables) -> Figure | None:
-    """The same against the latency of a training sample; None where all arms have the same."""
+    """The same against the latency of a training sample."""
     return _per_sample(config, tables, "latency_s", "latency of a training sample (s)")
 
 
@@ -45,10 +47,15 @@ def draw_area(config: Config, tables: Tables) -> Figure | None:
 
 
 def _per_sample(config: Config, tables: Tables, column: str, label: str) -> Figure | None:
-    costs = tables.get("comparison", {}).get(column)
-    if costs is None or len(np.unique(costs)) < 2:
+    if not _differ(tables, column):
         return None
     return _panels(config, tables, {column: label}, f"Accuracy against {label.rpartition(' (')[0]}, by the cost model")
+
+
+def _differ(tables: Tables, *columns: str) -> bool:
+    """Whether arms differ in any of the columns of the table `comparison`, which may be missing."""
+    rows = tables.get("comparison", {})
+    return any(len(np.unique(rows[column])) > 1 for column in columns if column in rows)
 
 
 def _panels(config: Config, tables: Tables, columns: Mapping[str, str], title: str) -> Figure | None:

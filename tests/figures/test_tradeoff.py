@@ -72,6 +72,14 @@ def test_numbers_of_arms_that_lie_on_each_other_do_not_meet():
     assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
 
 
+def test_costs_that_all_arms_share_are_not_drawn():
+    same = {name: np.full(3, 7.0) for name in ("total_megabytes", "up_total_megabytes", "latency_s", "area_mm2")}
+    for name in ("payload", "latency", "area"):
+        assert (
+            COMPARISON_FIGURES[f"accuracy_by_{name}"](toy_config().to_dict(), {"comparison": table(3) | same}) is None
+        )
+
+
 def test_without_its_table_there_is_nothing_to_draw():
     for draw in COMPARISON_FIGURES.values():
         assert draw(toy_config().to_dict(), {}) is None
