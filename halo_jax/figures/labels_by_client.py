@@ -1,6 +1,6 @@
 """Who holds which labels: images by client and class as a heat map, and beside it how many each client holds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,7 +17,9 @@ def draw(runs: Mapping[str, Run]) -> Figure | None:
     """Draw the labels of arms that share their data; None without any, or where clients of several runs differ."""
     known = [run for run in runs.values() if run.labels]
     shared = known and all(_equal(run.labels or {}, known[0].labels or {}) for run in known)
-    return _draw(known[0].config, known[0].labels or {}) if shared else None
+    if not shared:
+        return None
+    return _draw(_title(known[0].config), known[0].labels or {}, [known[0].config])
 
 
 def _equal(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:
@@ -25,11 +27,11 @@ def _equal(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bo
 
 
 def draw_study(config: Config, tables: Tables) -> Figure | None:
-    """The same for the study `partition`; None without its table `labels`."""
-    return _draw(config, tables.get("labels", {}))
+    """The same for the study `partition`, which asks no chip; None without its table `labels`."""
+    return _draw(f"{_title(config)}\n{config['dataset']}", tables.get("labels", {}), [])
 
 
-def _draw(config: Config, table: Mapping[str, np.ndarray]) -> Figure | None:
+def _draw(title: str, table: Mapping[str, np.ndarray], configs: Sequence[Config]) -> Figure | None:
     columns = [column for name, column in table.items() if name.startswith("class_")]
     if not columns or any(column.dtype.kind != "f" for column in columns):
         return None
@@ -38,7 +40,7 @@ def _draw(config: Config, table: Mapping[str, np.ndarray]) -> Figure | None:
     caption = "Training images of each class (colour) and of all (dots) that every client holds."
     size_inch = float(np.clip(4 + 0.3 * classes, 6, 13)), float(np.clip(2.4 + 0.22 * clients, 3.5, 11))
     ratios = {"width_ratios": (3, 1)}
-    figure, grid = canvas(_title(config), caption, [], (1, 2), size_inch, sharey=True, gridspec_kw=ratios)
+    figure, grid = canvas(title, caption, configs, (1, 2), size_inch, sharey=True, gridspec_kw=ratios)
     cells, sizes = grid[0]
     colours = cells.pcolormesh(counts, cmap="Blues", vmin=0, edgecolors="0.85", linewidth=0.3)
     if counts.size <= _MOST_NUMBERS:
@@ -69,4 +71,4 @@ def _title(config: Config) -> str:
     dealt = config["partition"]
     parameter = {"dirichlet": "alpha", "unequal": "alpha", "shards": "shards_per_client"}.get(dealt["name"])
     value = f", {parameter.replace('_', ' ')} {dealt[parameter]:g}" if parameter else ""
-    return f"Labels of {config['dataset']} by client\n{dealt['name']} partition{value}"
+    return f"Labels by client: {dealt['name']} partition{value}"

@@ -149,13 +149,10 @@ def test_path_is_that_of_most_clients(runs):
     assert [stop.precision for stop in path] == [(8, 8, 8), (8, 8, 6), (8, 8, 4)]
 
 
-def test_labels_are_drawn_where_all_runs_share_them_and_name_no_width_or_chip(runs):
-    draw = figures.FIGURES["labels_by_client"]
-    title = draw(runs).get_suptitle()
-    assert title.startswith("Labels of ")
-    assert "width" not in title
-    one = runs["8-8-8"]
+def test_labels_are_drawn_where_all_runs_share_them(runs):
+    draw, one = figures.FIGURES["labels_by_client"], runs["8-8-8"]
     other = one._replace(labels={name: column + 1 for name, column in one.labels.items()})
+    assert draw({"seed_0/8-8-8": one, "seed_1/8-8-8": one}) is not None
     assert draw({"seed_0/8-8-8": one, "seed_1/8-8-8": other}) is None
 
 
