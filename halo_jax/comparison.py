@@ -157,10 +157,11 @@ _COLUMNS: dict[str, Callable[[Row], Sequence[str]]] = {  # head -> the lines of 
         f"{row.top5_accuracy_percent:.2f}",
     ),
     "Up kB\nDown": lambda row: (f"{1000 * row.up_megabytes:.4g}", f"{1000 * row.down_megabytes:.4g}"),
-    "MB\nto goal": lambda row: (f"{row.total_megabytes:.4g}", _number(row.target_megabytes)),
-    "J\nto goal": lambda row: (f"{row.energy_joule:.4g}", _number(row.target_joule)),
-    "s\nto goal": lambda row: (f"{row.virtual_seconds:.4g}", _number(row.target_seconds)),
-    "mJ, s\nmm²": lambda row: (f"{row.energy_mj:.3g}", f"{row.latency_s:.3g}", f"{row.area_mm2:.4g}"),
+    "MB\nJ\ns": lambda row: [
+        f"{all_of:.4g}" for all_of in (row.total_megabytes, row.energy_joule, row.virtual_seconds)
+    ],
+    "to\ngoal": lambda row: [_number(part) for part in (row.target_megabytes, row.target_joule, row.target_seconds)],
+    "mJ\ns\nmm²": lambda row: (f"{row.energy_mj:.3g}", f"{row.latency_s:.3g}", f"{row.area_mm2:.4g}"),
 }
 _PAPER = "Paper %\nours -"
 
