@@ -2,7 +2,7 @@
 
     python launch.py --config=experiments/ablations/pacing.py
 
-Every round, as Algorithm 1 says, every fourth, after 35 and 70 % of the rounds (what Table II's means ask for,
+Every round, as Algorithm 1 does, every fourth, after 35 and 70 % of the rounds (what Table II's means ask for,
 the default), when the learning rate drops, and when a client's own training loss has stopped falling.
 """
 
