@@ -28,7 +28,8 @@ TABLES = {
 
 # The import table. A layer may import the layers named beside it; what else a module may import is in ALSO.
 LAYERS = {
-    0: {"types", "config", "fields", "field_kinds", "paper", "columns", "cache", "whole", "stopping", "digest"},
+    0: {"types", "config", "fields", "field_kinds", "paper", "columns", "cache", "whole", "stopping", "digest"}
+    | {"files", "visible"},
     1: {"quantize", "contraction", "native", "canonical", "batched", "grid_sums", "noise", "health", "fingerprint"}
     | {"tracing", "tracing.layer_shapes", "tracing.dataflow", "tracing.products", "tracing.parts"}
     | {"compressors.wire", "compressors.huffman"}
