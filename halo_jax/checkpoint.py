@@ -1,7 +1,8 @@
 """Save and resume a run: the federation's state after a round, by orbax, with digests that tell whether it is whole.
 
 A checkpoint is a folder named after its round: `state/` is orbax's, `sha256.json` holds the digests of the state
-and of every file. It is complete or absent: it is written under another name, which starts with a dot, and renamed.
+and of every file. It is complete or absent: it is written under the name of a draft, and renamed. Only drafts and
+folders that hold a `sha256.json` are ours to delete; what else has the name of a round is set aside.
 """
 
 import concurrent.futures
@@ -9,8 +10,10 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 import os
-import shutil
+import re
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,11 +22,15 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from halo_jax import files
 from halo_jax.digest import tree_sha256
+from halo_jax.visible import visible
 
 FOLDER = "checkpoints"
 _STATE, _DIGESTS = "state", "sha256.json"
-_OVERHEAD = 2**16  # bytes of what orbax writes beside the arrays
+_ROUND = re.compile("[1-9][0-9]{0,9}")
+_OVERHEAD = 2**16  # bytes of what orbax writes beside the arrays, about
+_MOST_DIGESTS = _MOST_BESIDE = 2**24  # and more than it ever does
 
 # What orbax logs with a traceback, it raises, too.
 logging.getLogger("absl").addFilter(lambda record: not (record.exc_info and "orbax" in record.pathname))
@@ -48,13 +55,16 @@ class Checkpoints:
     def __init__(self, folder: str | Path, keep: int = 2, say: Callable[[str], object] = lambda line: None):
         self._folder = (Path(folder) / FOLDER).absolute()
         self._keep, self._say = keep, say
+        self._name = visible(self._folder)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            for draft in self._folder.glob(".*"):  # of a launch that was killed
-                _delete(draft)
+            if not files.is_real_folder(self._folder):
+                raise OSError("it is a link, which is not followed")
+            for path in filter(files.is_draft, self._folder.iterdir()):  # of a launch that was killed
+                files.delete_tree(path)
         except OSError as error:
             reason = f"cannot open the checkpoints ({_reason(error)}); right: a folder that can be written"
-            raise CheckpointError(f"{self._folder}: {reason}") from error
+            raise CheckpointError(f"{self._name}: {reason}") from error
         self._writer = concurrent.futures.ThreadPoolExecutor(1)
         self._writing: concurrent.futures.Future[None] | None = None
 
@@ -85,16 +95,16 @@ class Checkpoints:
                 damaged.append(f"checkpoint {rounds_done} is damaged ({_reason(error)})")
                 continue
             if damaged:
-                self._say(f"{self._folder}: {', '.join(damaged)}; going on after round {rounds_done}")
+                self._say(f"{self._name}: {', '.join(damaged)}; going on after round {rounds_done}")
             return rounds_done, state
         if damaged:
             advice = "put a good copy back, or start anew with --overwrite"
-            raise CheckpointError(f"{self._folder}: {', '.join(damaged)}; none is whole: {advice}")
+            raise CheckpointError(f"{self._name}: {', '.join(damaged)}; none is whole: {advice}")
         return 0, like
 
     def _rounds(self) -> list[int]:
         """The rounds of the checkpoints, the newest first."""
-        return sorted((int(path.name) for path in self._folder.iterdir() if path.name.isdecimal()), reverse=True)
+        return sorted((int(path.name) for path in self._folder.iterdir() if _ROUND.fullmatch(path.name)), reverse=True)
 
     def _wait(self) -> None:
         writing, self._writing = self._writing, None
@@ -102,7 +112,8 @@ class Checkpoints:
             writing.result()
 
     def _write(self, rounds_done: int, state: Any) -> None:
-        draft, path = self._folder / f".{rounds_done}", self._folder / str(rounds_done)
+        path = self._folder / str(rounds_done)
+        draft = files.draft_of(path)
         try:
             draft.mkdir()
             _make_sure_of_room(draft, sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
@@ -110,19 +121,40 @@ class Checkpoints:
                 checkpointer.save(draft / _STATE, args=ocp.args.StandardSave(state))
             digests = {"state": tree_sha256(state), "files": _file_digests(draft)}
             (draft / _DIGESTS).write_text(json.dumps(digests, indent=2))
-            if path.exists():
-                _delete(path)
+            self._clear_away(path)
             draft.rename(path)
             # What is later than this round is damaged: the run would have gone on from there.
-            kept = [other for other in self._rounds() if other <= rounds_done][: self._keep]
-            for other in set(self._rounds()) - set(kept):  # renamed first, so that a half-deleted one does not count
-                _delete((self._folder / str(other)).rename(self._folder / f".{other}"))
+            saved = [other for other in self._rounds() if _is_ours(self._folder / str(other))]
+            kept = [other for other in saved if other <= rounds_done][: self._keep]
+            for other in set(saved) - set(kept):
+                self._clear_away(self._folder / str(other))
         except Exception as error:  # orbax raises many kinds, for a full disk too
             with contextlib.suppress(OSError):
-                _delete(draft)
+                files.delete_tree(draft)
             message = f"cannot write checkpoint {rounds_done} ({_reason(error)}); older ones are kept"
             advice = "make room, and the same command goes on from the last of them"
-            raise CheckpointError(f"{self._folder}: {message}: {advice}") from error
+            raise CheckpointError(f"{self._name}: {message}: {advice}") from error
+
+    def _clear_away(self, path: Path) -> None:
+        """Delete a checkpoint; what has its name and is none of ours gets another one."""
+        if _is_ours(path):
+            files.delete_tree(path.rename(files.draft_of(path)))  # renamed, so that a half-deleted one does not count
+        elif path.is_symlink() or path.exists():
+            aside = path.rename(path.with_name(f"{path.name}.set_aside_{secrets.token_hex(4)}"))
+            self._say(f"{self._name}: {path.name} is no checkpoint of this run, and is called {aside.name} now")
+
+
+def delete(folder: Path) -> None:
+    """Delete the checkpoints of a run folder, and nothing else that lies among them. Raises OSError."""
+    own = folder / FOLDER
+    for path in own.iterdir() if files.is_real_folder(own) else ():
+        if files.is_draft(path) or (_ROUND.fullmatch(path.name) and _is_ours(path)):
+            files.delete_tree(path)
+    files.delete_matching(own)
+
+
+def _is_ours(path: Path) -> bool:
+    return files.is_real_folder(path) and (path / _DIGESTS).is_file()
 
 
 def _make_sure_of_room(folder: Path, size: int) -> None:
@@ -136,18 +168,19 @@ def _make_sure_of_room(folder: Path, size: int) -> None:
 
 def _read(path: Path, like: Any) -> Any:
     """The state that lies in `path`. Raises ValueError, or what orbax raises, unless it is whole."""
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(like))
     try:
-        digests = json.loads((path / _DIGESTS).read_bytes())
-        files, whole_state = digests["files"], digests["state"]
+        digests = json.loads(files.read_bytes(path / _DIGESTS, _MOST_DIGESTS))
+        written, written_state = dict(digests["files"]), digests["state"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{_DIGESTS} is missing or not what was written") from error
-    found = _file_digests(path)
-    for name in files:
-        if found.get(name) != files[name]:
+    found = _file_digests(path, most=2 * size + _MOST_BESIDE)
+    for name in written:
+        if found.get(name) != written[name]:
             raise ValueError(f"{name} is {'not what was written' if name in found else 'missing'}")
     with _checkpointer() as checkpointer:
         state = checkpointer.restore(path / _STATE, args=ocp.args.StandardRestore(like))
-    if tree_sha256(state) != whole_state:
+    if tree_sha256(state) != written_state:
         raise ValueError("its state is not the one that was written")
     if _shapes(state) != _shapes(like):
         raise ValueError("its state has other arrays than this run")
@@ -163,20 +196,20 @@ def _shapes(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
 
 
-def _file_digests(folder: Path) -> dict[str, str]:
+def _file_digests(folder: Path, most: float = math.inf) -> dict[str, str]:
+    """The digest of each file that is no link, `most` bytes in all. Raises ValueError where there are more."""
     digests = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    if (size := sum(path.lstat().st_size for path in paths)) > most:
+        raise ValueError(f"its files have {size} bytes, more than this run's can")
+    for path in paths:
         with open(path, "rb") as file:
             digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
     return digests
 
 
-def _delete(path: Path) -> None:
-    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-
-
 def _reason(error: Exception) -> str:
     """One short line. What the system says of an OSError stands without its number and path."""
     text = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-    text = " ".join(text.split())
+    text = visible(" ".join(text.split()))
     return text if len(text) < 200 else f"{text[:80]} ... {text[-120:]}"  # a chain of causes ends with the first

@@ -1,9 +1,9 @@
 """Cells of a CSV file as typed columns, and what is wrong where a cell is none of its type."""
 
 import csv
+import math
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,19 +23,45 @@ def _fingerprint(cell: str) -> str:
     return cell
 
 
+def _whole(cell: str) -> np.int64:
+    if not 0 <= int(cell) <= _MOST_WHOLE:
+        raise ValueError
+    return np.int64(cell)
+
+
+def _real(cell: str) -> float:
+    if not 0 <= float(cell) <= _MOST_REAL:
+        raise ValueError
+    return float(cell)
+
+
+def _fraction(cell: str) -> float:
+    number = float(cell or "nan")
+    if not (math.isnan(number) or 0 <= number <= 1):
+        raise ValueError
+    return number
+
+
+# Means and sums of such numbers, and powers of them, stay finite.
+_MOST_WHOLE, _MOST_REAL = 2**62, 1e30
+_FRACTION = _fraction, np.float64, "a number from 0 to 1, or nothing"
 # By the name or the type of a field: how a cell is read, the column's dtype, and what is right.
 _CELLS: dict[Any, tuple[Callable[[str], Any], Any, str]] = {
-    int: (lambda cell: np.int64(int(cell)), np.int64, "a whole number"),
+    int: (_whole, np.int64, f"a whole number from 0 to {_MOST_WHOLE}"),
     "constraint": (lambda cell: Constraint[cell.upper()].name.lower(), np.str_, "none, energy, latency or area"),
     "fingerprint": (_fingerprint, np.str_, "16 hexadecimal digits"),
+    "accuracy": _FRACTION,
+    "top5_accuracy": _FRACTION,
     str: (_text, np.str_, "a printable text"),
-    float: (lambda cell: float(cell or "nan"), np.float64, "a number"),
+    float: (_real, np.float64, f"a number from 0 to {_MOST_REAL:g}"),
+    float | None: (lambda cell: float(cell or "nan"), np.float64, "a number, or nothing"),
 }
+_CELLS[int | None] = _CELLS[float | None]
 
 
 def typed(name: str, kind: Any, cells: list[str]) -> np.ndarray:
     """The cells as an array. ValueError names one that is wrong."""
-    convert, dtype, right = _CELLS.get(name) or _CELLS.get(kind, _CELLS[float])
+    convert, dtype, right = _CELLS.get(name) or _CELLS[kind]
     values = []
     for line, cell in enumerate(cells, start=2):
         try:
@@ -45,9 +71,9 @@ def typed(name: str, kind: Any, cells: list[str]) -> np.ndarray:
     return np.array(values, dtype)
 
 
-def cells_of(path: Path, names: tuple[str, ...]) -> list[list[str]]:
+def cells_of(text: str, names: tuple[str, ...]) -> list[list[str]]:
     """The cells of every row; what follows the last newline was cut off while it was written."""
-    header, *rows = list(csv.reader(path.read_text(encoding="utf-8").split("\n")[:-1])) or [[]]
+    header, *rows = list(csv.reader(text.split("\n")[:-1])) or [[]]
     if tuple(header) != names:
         raise ValueError(f"the first line is not {','.join(names)}")
     for line, cells in enumerate(rows, start=2):

@@ -8,7 +8,7 @@ import ast
 import contextlib
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ml_collections
@@ -42,6 +42,43 @@ def default() -> Config:
     return config.lock()
 
 
+def of_record(recorded: Mapping[str, Any]) -> Config:
+    """The config that a `config.json` holds, validated as what a user types is.
+
+    A field that is younger than the record has its default. Raises ConfigError, one line.
+    """
+    config = default()
+    _fill(config, recorded)
+    validate(config)
+    return config
+
+
+def missing(recorded: Mapping[str, Any]) -> list[str]:
+    """The fields that a `config.json` does not have."""
+    return [field for field in FIELDS if not _has(recorded, field)]
+
+
+def _has(recorded: Mapping[str, Any], field: str) -> bool:
+    try:
+        get(recorded, field)
+    except (KeyError, TypeError):
+        return False
+    return True
+
+
+def _fill(config: Config, recorded: Mapping[str, Any], section: str = "") -> None:
+    for key, value in recorded.items():
+        name = f"{section}{key}"
+        if name in FIELDS:
+            put(config, name, tuple(value) if isinstance(value, list) else value)
+        elif not any(field.startswith(f"{name}.") for field in FIELDS):
+            raise ConfigError(unknown_field(name))
+        elif isinstance(value, Mapping):
+            _fill(config, value, f"{name}.")
+        else:
+            raise ConfigError(f"{name}={show(value)}; allowed: fields and their values")
+
+
 def get(config: Config, name: str) -> Any:
     """The value of a dotted field name."""
     node: Any = config
@@ -58,7 +95,7 @@ def put(config: Config, name: str, value: Any) -> None:
         node = node[part]
     try:
         node[leaf] = value
-    except TypeError:
+    except (TypeError, OverflowError):  # the latter for a whole number of 400 digits
         raise _refused(name, value) from None
 
 

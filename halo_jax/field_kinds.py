@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 LONGEST_NAME = 100
 LONGEST_ARM = 200  # a folder of that name
 LONGEST_SWEEP = 2_000  # one entry of a sweep
+MOST_ENTRIES = 1_000  # arms, seeds, points of a sweep: all are planned before the first is trained
 
 
 class Field(NamedTuple):
@@ -51,7 +52,14 @@ def choice(default: str, options: tuple[str, ...], reason: str) -> Field:
 
 def name(default: str, allowed: str, reason: str) -> Field:
     """A name that a table knows, or a path."""
-    return Field(default, allowed, lambda name: len(name) <= LONGEST_NAME, reason)
+    return Field(default, allowed, lambda name: len(name) <= LONGEST_NAME and name.isprintable(), reason)
+
+
+def is_arm(name: Any) -> bool:
+    """Whether it may name an arm, and so a folder inside that of its experiment."""
+    if not isinstance(name, str) or not 0 < len(name.encode(errors="surrogatepass")) <= LONGEST_ARM:
+        return False
+    return name.isprintable() and "/" not in name and name not in (".", "..")
 
 
 def is_precision(text: str) -> bool:
@@ -80,9 +88,15 @@ def precision(default: str, reason: str) -> Field:
     return Field(default, "'bw-ba-be' with 2 to 8 bits each, for example '6-4-8'", is_precision, reason)
 
 
-def numbers(default: tuple, allowed: str, check: Callable[[Any], bool], reason: str) -> Field:
-    """A tuple of which every entry passes `check`."""
-    return Field(default, allowed, lambda values: all(check(value) for value in values), reason)
+def numbers(default: tuple, allowed: str, check: Callable[[Any], bool], reason: str, most: int | None = None) -> Field:
+    """A tuple of which every entry passes `check`, with at most so many entries."""
+    if most is not None:
+        allowed += f"; at most {most} of them"
+
+    def fits(values: tuple) -> bool:
+        return (most is None or len(values) <= most) and all(check(value) for value in values)
+
+    return Field(default, allowed, fits, reason)
 
 
 def is_grid(text: str) -> bool:

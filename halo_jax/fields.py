@@ -10,11 +10,13 @@ from halo_jax.field_kinds import (
     LONGEST_ARM,
     LONGEST_NAME,
     LONGEST_SWEEP,
+    MOST_ENTRIES,
     Field,
     bits,
     boolean,
     budget,
     choice,
+    is_arm,
     is_grid,
     is_number,
     is_precision,
@@ -40,17 +42,17 @@ FIELDS: dict[str, Field] = {
     "arms": numbers(
         (),
         "selectors, precisions such as '8-8-8' or compressors, each with ':field=value,...' if need be, "
-        f"at most {LONGEST_ARM} letters, no '/'; empty: one run",
-        lambda arm: (
-            isinstance(arm, str) and 0 < len(arm.encode(errors="surrogatepass")) <= LONGEST_ARM and "/" not in arm
-        ),
+        f"at most {LONGEST_ARM} printable letters, no '/'; empty: one run",
+        is_arm,
         "runs that differ only in precision, recipe or payload, one after the other, compared in one report",
+        most=MOST_ENTRIES,
     ),
     "seeds": numbers(
         (),
         "whole numbers from 0 to 2147483647; empty: one run with seed",
         lambda seed: type(seed) is int and 0 <= seed < 2**31,
         "the whole experiment once for each, then means and spreads",
+        most=MOST_ENTRIES,
     ),
     "sweep": numbers(
         (),
@@ -169,8 +171,8 @@ FIELDS: dict[str, Field] = {
     "hardware.name": name("halosim", "a name in halo_jax.hardware.PLATFORMS", "the chip that prices a precision"),
     "hardware.device": Field(
         "calibrated",
-        "a preset of the platform, or the path of a YAML file, at most 1000 characters",
-        lambda device: len(device) <= 1000,
+        "a preset of the platform, or the path of a YAML file, at most 1000 printable characters",
+        lambda device: len(device) <= 1000 and device.isprintable(),
         "constants of the chip",
     ),
     "hardware.width": real(1.0, 0, 4, "width at which the network is priced, whatever it trains at", above=True),

@@ -71,6 +71,24 @@ def is_draft(path: Path) -> bool:
     return _DRAFT.fullmatch(path.name) is not None
 
 
+def delete_matching(folder: Path, *patterns: str) -> None:
+    """Delete the files of a folder whose names match, and the folder if nothing else lies there. Raises OSError."""
+    if not is_real_folder(folder):
+        return
+    for path in {path for pattern in patterns for path in folder.glob(pattern)}:
+        if not is_real_folder(path):
+            path.unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def delete_drafts(folder: Path) -> None:
+    """Delete the files that `replace` has left in a folder where it was killed. Raises OSError."""
+    for path in folder.iterdir() if is_real_folder(folder) else ():
+        if is_draft(path) and not path.is_dir():
+            path.unlink()
+
+
 def is_real_folder(path: Path) -> bool:
     """Whether there is a folder of that name, and no link to one."""
     return path.is_dir() and not path.is_symlink()

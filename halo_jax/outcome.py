@@ -14,6 +14,7 @@ from halo_jax.assemble import Parts
 from halo_jax.config import Config
 from halo_jax.record import Run
 from halo_jax.sweep import Experiment
+from halo_jax.terminal import say
 
 _PAGE = "report.html"
 
@@ -29,14 +30,12 @@ def describe(console: Console, config: Config, parts: Parts) -> None:
     """One line about what is going to be trained, and on what."""
     examples = np.asarray(parts.data.num_examples)
     weights = sum(leaf.size for leaf in jax.tree.leaves(parts.model))
-    console.print(
+    say(
+        console,
         f"{config.name}: {config.dataset}, {examples.sum()} training images over {config.num_clients} clients "
         f"({examples.min()} to {examples.max()} each), {config.model} at width {config.width:g} ({weights} weights), "
         f"priced at width {config.hardware.width:g}; executor {parts.executor} on {jax.default_backend()} "
         f"({parts.executor_reason}), kernels {results.kernels(parts)}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
     )
     if config.partition.name != "iid":
         console.print(labels.render(results.label_counts(parts)))
@@ -54,7 +53,7 @@ def report(one: Experiment, console: Console) -> None:
     if found:
         console.print(claims.render(found, one.config.dataset))
     for arm, run in runs.items():
-        console.print(f"model of {arm}: sha256 {run.summary['model_sha256']}", highlight=False, soft_wrap=True)
+        say(console, f"model of {arm}: sha256 {run.summary['model_sha256']}")
     _say_where(folder, console)
 
 
@@ -144,4 +143,4 @@ def _pictures(drawn: Mapping[str, Path]) -> dict[str, bytes]:
 
 
 def _say_where(folder: Path, console: Console) -> None:
-    console.print(f"run folder {folder}; open {folder / _PAGE}", highlight=False, markup=False, soft_wrap=True)
+    say(console, f"run folder {folder}; open {folder / _PAGE}")

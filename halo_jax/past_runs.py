@@ -1,24 +1,25 @@
 """Runs that are there already, of any experiments, side by side: tables, figures and a page, without training."""
 
+import contextlib
 import json
 import os
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import ml_collections
 from rich.console import Console
 
-from halo_jax import comparison, figures, outcome, page, record, report
+from halo_jax import comparison, figures, files, outcome, page, record, report
 from halo_jax import config as schema
-from halo_jax.config import FIELDS, Config, ConfigError, show, unknown_field
+from halo_jax.config import FIELDS, ConfigError
+from halo_jax.folder_lock import lock
 from halo_jax.record import RecordError, Run
-from halo_jax.run_folder import FREE_FIELDS
+from halo_jax.run_folder import FIGURES, FREE_FIELDS, require_no_links
+from halo_jax.terminal import say
 from halo_jax.types import without_seed
+from halo_jax.visible import visible
 
 RUNS = "runs.json"  # which runs were compared; marks the folder of a report
-_OWN = ("table.csv", "comparison.csv", "report.html", "figures", RUNS)
+_FILES = ("table.csv", "comparison.csv", "report.html", RUNS)  # and figures
 
 
 def compare(folders: Sequence[str | Path], workdir: str | Path, *, console: Console | None = None) -> dict[str, Run]:
@@ -41,8 +42,17 @@ def compare(folders: Sequence[str | Path], workdir: str | Path, *, console: Cons
     runs = {name: run for name, run in read.items() if run.rounds["round"].size}
     if not runs:
         raise ConfigError(f"none of {len(read)} runs has a finished round: {', '.join(read)}")
-    _clear(workdir)
-    record.write(workdir / RUNS, json.dumps(dict(zip(read, map(str, paths), strict=True)), indent=2) + "\n")
+    with _replacing(workdir):
+        record.write(workdir / RUNS, json.dumps(dict(zip(read, map(str, paths), strict=True)), indent=2) + "\n")
+        _write(runs, workdir, console)
+    for name in (name for name in read if name not in runs):
+        say(console, f"left out, without a round: {name}")
+    say(console, f"open {workdir / 'report.html'}")
+    return runs
+
+
+def _write(runs: Mapping[str, Run], workdir: Path, console: Console) -> None:
+    """Tables, figures and page, and the table once more on the console."""
     rows, seeds = report.table(runs), _by_seed(runs)
     report.write_csv(rows, workdir / "table.csv")
     drawn, compared, caption = figures.save_all(runs, workdir), [], ""
@@ -53,22 +63,25 @@ def compare(folders: Sequence[str | Path], workdir: str | Path, *, console: Cons
         console.print(comparison.render(compared, caption))
     captions = {path: caption for caption, path in drawn.items()}  # of seeds, where one is drawn of both
     pictures = {caption: path.read_bytes() for path, caption in captions.items()}
-    record.write(
-        workdir / "report.html", page.html(f"{len(runs)} runs", runs, pictures, comparison=compared, caption=caption)
-    )
-    for name in (name for name in read if name not in runs):
-        console.print(f"left out, without a round: {name}", highlight=False, markup=False, soft_wrap=True)
-    console.print(f"open {workdir / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
-    return runs
+    text = page.html(f"{len(runs)} runs", runs, pictures, comparison=compared, caption=caption)
+    record.write(workdir / "report.html", text)
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
     """What to call absolute paths: the last parts of each below the folder of all, as many as tell them apart."""
     above = os.path.commonpath([path.parent for path in paths])
-    parts = [path.relative_to(above).parts for path in paths]
+    parts = [[visible(part) for part in path.relative_to(above).parts] for path in paths]
     longest = max(map(len, parts))
-    count = next(n for n in range(1, longest + 1) if len({part[-n:] for part in parts}) == len(parts))
-    return ["/".join(part[-count:]) for part in parts]
+    counts = (n for n in range(1, longest + 1) if len({tuple(part[-n:]) for part in parts}) == len(parts))
+    count = next(counts, longest)
+    names = [_no_formula("/".join(part[-count:])) for part in parts]
+    again = [names[:place].count(name) for place, name in enumerate(names)]  # "\x1b" is written as another's escape is
+    return [f"{name} ({1 + times})" if times else name for name, times in zip(names, again, strict=True)]
+
+
+def _no_formula(name: str) -> str:
+    """The same path in a form that a spreadsheet takes for text when it opens a table."""
+    return f"./{name}" if name[0] in "=+-@" else name
 
 
 def _find(folders: Sequence[str | Path]) -> list[Path]:
@@ -78,26 +91,35 @@ def _find(folders: Sequence[str | Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for folder in map(Path, folders):
         if not folder.is_dir():
-            raise ConfigError(f"{folder} is no folder; right: a run folder, or one that holds some")
+            raise ConfigError(f"{visible(folder)} is no folder; right: a run folder, or one that holds some")
         inside = list(_runs_under(folder.resolve()))
         if not inside:
-            raise ConfigError(f"{folder} holds no run; right: a folder with config.json and rounds.csv at any depth")
+            right = "a folder with config.json and rounds.csv at any depth"
+            raise ConfigError(f"{visible(folder)} holds no run; right: {right}")
         found |= dict.fromkeys(inside)
     return list(found)
 
 
-def _runs_under(folder: Path) -> list[Path]:
-    if (folder / record.CONFIG).exists() and (folder / record.ROUNDS).exists():
-        return [folder]
-    try:
-        inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
-        config = record.read_json(folder / record.CONFIG) if (folder / record.CONFIG).exists() else {}
-    except OSError as error:
-        raise RecordError(f"{folder}: {error.strerror or error}") from error
-    arms = config.get("arms")
-    order = {arm: place for place, arm in enumerate(arms)} if isinstance(arms, list) else {}
-    inside.sort(key=lambda path: order.get(path.name, len(order)))
-    return [run for path in inside for run in _runs_under(path)]
+def _runs_under(folder: Path) -> Iterator[Path]:
+    """Run folders, however deep; a folder that is a link is not entered."""
+    ahead = [folder]
+    while ahead:
+        place = ahead.pop()
+        try:
+            if (place / record.CONFIG).exists() and (place / record.ROUNDS).exists():
+                yield place
+            else:
+                ahead += reversed(_inside(place))
+        except OSError as error:
+            raise RecordError(f"{visible(place)}: {error.strerror or error}") from error
+
+
+def _inside(folder: Path) -> list[Path]:
+    """The folders in one, in the order of an experiment's arms."""
+    inside = sorted(filter(files.is_real_folder, folder.iterdir()))
+    arms = record.read_json(folder / record.CONFIG).get("arms") if (folder / record.CONFIG).exists() else None
+    order = {arm: place for place, arm in enumerate(arms) if isinstance(arm, str)} if isinstance(arms, list) else {}
+    return sorted(inside, key=lambda path: order.get(path.name, len(order)))
 
 
 def _read(folder: Path) -> Run:
@@ -107,25 +129,11 @@ def _read(folder: Path) -> Run:
     except RecordError as error:
         wrong = str(error).partition("; ")[0]
         raise RecordError(f"{wrong}; put a good copy back, or leave this folder out") from error
-    config: Config = schema.default()
     try:
-        _fill(config, run.config)
-        schema.validate(config)
-    except (ConfigError, TypeError) as error:
-        raise RecordError(f"{folder / record.CONFIG}: {' '.join(str(error).split())}") from error
+        config = schema.of_record(run.config)
+    except ConfigError as error:
+        raise RecordError(f"{visible(folder / record.CONFIG)}: {error}") from error
     return run._replace(config=json.loads(json.dumps(config.to_dict())))
-
-
-def _fill(config: Config, recorded: Mapping[str, Any]) -> None:
-    for name, value in recorded.items():
-        if name not in config:
-            raise ConfigError(unknown_field(name))
-        if isinstance(config[name], ml_collections.ConfigDict):
-            if not isinstance(value, Mapping):
-                raise ConfigError(f"{name}={show(value)}; allowed: fields and their values")
-            _fill(config[name], value)
-        else:
-            config[name] = tuple(value) if isinstance(value, list) else value
 
 
 def _mark(name: str, run: Run) -> str:
@@ -168,14 +176,30 @@ def _common(names: Sequence[str]) -> str:
     return "/".join(shared) if len(names) > 1 and shared else names[0]
 
 
-def _clear(workdir: Path) -> None:
-    """Delete an earlier report. ConfigError if the folder holds anything else; nothing is then deleted."""
-    try:
-        inside = {path.name for path in workdir.iterdir() if path.name[0] != "."} if workdir.exists() else set()
-        if inside and (RUNS not in inside or not inside <= set(_OWN)):
-            raise ConfigError(f"{workdir} is not empty and holds no report of runs; use another --workdir")
-        for name in inside:
-            path = workdir / name
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else os.unlink(path)
-    except OSError as error:
-        raise RecordError(f"{workdir}: {error.strerror or error}") from error
+@contextlib.contextmanager
+def _replacing(workdir: Path) -> Iterator[None]:
+    """Hold the folder of a report while the `with` block lasts, and first delete an earlier report in it.
+
+    ConfigError if it holds anything else, or links; nothing is then deleted.
+    """
+    with contextlib.ExitStack() as until_the_end:
+        try:
+            _require_report(workdir)
+            workdir.mkdir(parents=True, exist_ok=True)
+            until_the_end.enter_context(lock(workdir))
+            _require_report(workdir)
+            files.delete_matching(workdir / FIGURES, "*.png")
+            for name in _FILES:
+                (workdir / name).unlink(missing_ok=True)
+            for folder in (workdir, workdir / FIGURES):
+                files.delete_drafts(folder)
+        except OSError as error:
+            raise RecordError(f"{visible(workdir)}: {error.strerror or error}") from error
+        yield
+
+
+def _require_report(workdir: Path) -> None:
+    inside = {path.name for path in workdir.iterdir() if path.name[0] != "."} if workdir.exists() else set()
+    if inside and (RUNS not in inside or not inside <= {*_FILES, FIGURES}):
+        raise ConfigError(f"{visible(workdir)} is not empty and holds no report of runs; use another --workdir")
+    require_no_links(workdir, inside)

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from halo_jax.record import RoundRecord
+from halo_jax.terminal import say
 
 
 def describe(row: RoundRecord, recipe: str = "") -> str:
@@ -50,7 +51,7 @@ class Display:
 
     def say(self, line: str) -> None:
         """Print one line above the progress."""
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(self._console, line)
 
     def begin_arm(self, name: str, rounds: int, rounds_done: int, recipe: str = "") -> None:
         """A new arm starts, or goes on after `rounds_done` rounds."""

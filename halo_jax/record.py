@@ -9,17 +9,20 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
 
+from halo_jax import files
 from halo_jax.columns import cells_of, typed
+from halo_jax.summary import check
+from halo_jax.visible import visible
 
 CONFIG, ROUNDS, CLIENTS, SUMMARY = "config.json", "rounds.csv", "clients.csv", "summary.json"
 FINGERPRINTS, LABELS = "fingerprints.csv", "labels.csv"
+MOST_BYTES = 2**29  # of a file: two million rows of clients; a larger one is refused unread
 _ADVICE = "put a good copy back, or start anew with --overwrite"
 
 
@@ -104,6 +107,9 @@ class FingerprintRecord(NamedTuple):
 _TABLES: dict[str, Any] = {CLIENTS: ClientRecord, FINGERPRINTS: FingerprintRecord, ROUNDS: RoundRecord}  # as written
 
 
+Tables = Mapping[str, Mapping[str, np.ndarray]]  # file -> column -> one entry a row
+
+
 class Run(NamedTuple):
     """A run folder in memory: a CSV is a dict of columns, one entry a row, NaN for an empty cell."""
 
@@ -135,9 +141,8 @@ def append(
     """Add one round: its clients first, the round itself last. Raises RecordError, as on a full disk."""
     for name, rows in zip(_TABLES, (clients, fingerprints, [row]), strict=True):
         path = Path(folder) / name
-        with _errors_of(path), open(path, "r+b") as file:  # never makes a file without a header
-            file.seek(0, os.SEEK_END)
-            file.write(csv_text(rows).encode())
+        with _errors_of(path):
+            files.append(path, csv_text(rows).encode())  # never makes a file without a header
 
 
 def finish(folder: str | Path, summary: Mapping[str, Any]) -> None:
@@ -150,7 +155,7 @@ def resume(folder: str | Path, rounds_done: int) -> None:
     for name, kind in _TABLES.items():
         path = Path(folder) / name
         with _errors_of(path, _ADVICE):
-            kept = [cells for cells in cells_of(path, kind._fields) if int(cells[0]) <= rounds_done]
+            kept = [cells for cells in cells_of(_text_of(path), kind._fields) if int(cells[0]) <= rounds_done]
             missing = set(range(1, rounds_done + 1)) - {int(cells[0]) for cells in kept}
             if missing:
                 raise ValueError(f"round {min(missing)} is missing; cannot resume after round {rounds_done}")
@@ -161,39 +166,50 @@ def read(folder: str | Path) -> Run:
     """Read a run folder, complete rounds only. Raises RecordError if a file is missing or wrong."""
     folder = Path(folder)
     config = read_json(folder / CONFIG)
-    clients, fingerprints, rounds = (_read_table(folder / name, get_type_hints(kind)) for name, kind in _TABLES.items())
+    # In the other order than they are written, since the run may go on meanwhile.
+    read_last_first = reversed(_TABLES.items())
+    rounds, fingerprints, clients = (_read_table(folder / name, get_type_hints(kind)) for name, kind in read_last_first)
     clients = {name: column[np.isin(clients["round"], rounds["round"])] for name, column in clients.items()}
-    summary = read_json(folder / SUMMARY) if (folder / SUMMARY).exists() else {}
-    if summary.get("finished"):
-        tables = {ROUNDS: rounds, CLIENTS: clients, FINGERPRINTS: fingerprints}
-        _require_all_rounds(folder, tables, config.get("rounds"))
-        if not isinstance(summary.get("model_sha256"), str):
-            raise RecordError(f"{folder / SUMMARY}: the run is finished, but model_sha256 is no text; {_ADVICE}")
-    labels = read_columns(folder / LABELS) if (folder / LABELS).exists() else None
+    with _errors_of(folder / SUMMARY, _ADVICE):
+        summary = read_json(folder / SUMMARY) if (folder / SUMMARY).exists() else {}
+        check(summary)
+    finished = bool(summary.get("finished"))
+    tables = {ROUNDS: rounds, CLIENTS: clients, **({FINGERPRINTS: fingerprints} if finished else {})}
+    _require_all_rounds(folder, tables, config.get("rounds"), finished)
+    labels = _read_labels(folder / LABELS) if (folder / LABELS).exists() else None
+    _require_clients(folder, {CLIENTS: clients, LABELS: labels or {}}, config.get("num_clients"))
     return Run(config, rounds, clients, summary, labels)
 
 
-def _require_all_rounds(folder: Path, tables: Mapping[str, Mapping[str, np.ndarray]], rounds: Any) -> None:
-    """Raise RecordError unless each table of a finished run has all rounds, in order; only `rounds.csv` has one row."""
+def _require_all_rounds(folder: Path, tables: Tables, rounds: Any, finished: bool) -> None:
+    """Raise RecordError unless each table has the rounds from 1 in order, once in `rounds.csv`, of a finished run all.
+
+    A run that goes on may have written a round's clients and not yet the round itself.
+    """
+    done = len(tables[ROUNDS]["round"])
     for name, table in tables.items():
         found = table["round"].tolist() if name == ROUNDS else list(dict.fromkeys(table["round"].tolist()))
-        if len(found) != rounds or found != list(range(1, len(found) + 1)):
+        if found[:done] != list(range(1, done + 1)) or (finished and len(found) != rounds):
             wrong = f"the run is finished, but this is not all of rounds 1 to {rounds}"
-            raise RecordError(f"{folder / name}: {wrong}; {_ADVICE}")
+            wrong = wrong if finished else f"this is not all of rounds 1 to {done}, which rounds.csv has"
+            raise RecordError(f"{visible(folder / name)}: {wrong}; {_ADVICE}")
+
+
+def _require_clients(folder: Path, tables: Tables, clients: Any) -> None:
+    """Raise RecordError for the number of a client that the experiment does not have."""
+    for name, table in tables.items():
+        numbers = table["client"].tolist() if table else []
+        if numbers and not (isinstance(clients, int) and max(numbers) < clients):
+            wrong = f"client {max(numbers)} of num_clients={clients!r}, which count from 0"
+            raise RecordError(visible(f"{folder / name}: {wrong}; {_ADVICE}"))
 
 
 def write(path: str | Path, data: str | bytes) -> None:
     """Replace a whole file in one step: it then holds `data` or, on RecordError, what it held before."""
     path = Path(path)
-    draft = path.with_name(f".{path.name}.tmp")
-    try:
-        with _errors_of(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(data.encode() if isinstance(data, str) else data)
-            os.replace(draft, path)
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink()
+    with _errors_of(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.replace(path, data.encode() if isinstance(data, str) else data)
 
 
 def csv_text(rows: Sequence[Sequence[Any]]) -> str:
@@ -222,7 +238,7 @@ def _errors_of(path: Path, advice: str = "") -> Iterator[None]:
         yield
     except (OSError, ValueError, RecursionError, csv.Error) as error:
         reason = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
-        raise RecordError(f"{path}: {reason}" + (advice and f"; {advice}")) from error
+        raise RecordError(visible(f"{path}: {reason}") + (advice and f"; {advice}")) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -230,7 +246,7 @@ def read_json(path: Path) -> dict[str, Any]:
     # A folder is recognised by its config, so that --overwrite needs it, too.
     advice = "put a good copy back, or use another --workdir" if path.name == CONFIG else _ADVICE
     with _errors_of(path, advice):
-        value = json.loads(path.read_bytes())
+        value = json.loads(files.read_bytes(path, MOST_BYTES))
         if not isinstance(value, dict):
             raise ValueError("not a JSON object")
         return value
@@ -240,7 +256,7 @@ def read_columns(path: str | Path) -> dict[str, np.ndarray]:
     """Read any CSV with a header: a column of numbers as float64, NaN for an empty cell, any other as text."""
     path = Path(path)
     with _errors_of(path):
-        names, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+        names, *rows = csv.reader(files.read_bytes(path, MOST_BYTES).decode().splitlines())
         for line, cells in enumerate(rows, start=2):
             if len(cells) != len(names):
                 raise ValueError(f"line {line} has {len(cells)} cells, not {len(names)}")
@@ -253,7 +269,23 @@ def read_columns(path: str | Path) -> dict[str, np.ndarray]:
         return columns
 
 
-def _read_table(path: Path, types: dict[str, Any]) -> dict[str, np.ndarray]:
+def _read_table(path: Path, types: Mapping[str, Any]) -> dict[str, np.ndarray]:
     with _errors_of(path, _ADVICE):
-        rows = cells_of(path, tuple(types))
+        rows = cells_of(_text_of(path), tuple(types))
         return {name: typed(name, kind, [row[i] for row in rows]) for i, (name, kind) in enumerate(types.items())}
+
+
+def _read_labels(path: Path) -> dict[str, np.ndarray]:
+    """Whole numbers in the columns `client`, `images`, `class_0`, `class_1` and so on, a row for each client."""
+    with _errors_of(path, _ADVICE):
+        names = _text_of(path).partition("\n")[0].split(",")
+        right = ["client", "images", *(f"class_{number}" for number in range(len(names) - 2))]
+    table = _read_table(path, dict.fromkeys(right, int))
+    with _errors_of(path, _ADVICE):
+        if table["client"].tolist() != list(range(len(table["client"]))) or len(right) < 3 or not table["client"].size:
+            raise ValueError("not a row for each client, from client 0 on, and a column for each class")
+    return table
+
+
+def _text_of(path: Path) -> str:
+    return files.read_bytes(path, MOST_BYTES).decode()

@@ -26,6 +26,7 @@ from halo_jax.run_folder import claim
 from halo_jax.stopping import stop_between_rounds
 from halo_jax.sweep import Experiment
 from halo_jax.tensorboard import OnRound, check_installed
+from halo_jax.terminal import say
 
 Load = Callable[..., datasets.Dataset]
 
@@ -143,7 +144,7 @@ def _train(
             on_leader(lambda one=one: held.enter_context(claim(one.folder, one.config, overwrite)))
             on_leader(lambda one=one, own=own: _create(one, own))
             if one is not whole:
-                console.print(_place(one, whole), highlight=False, markup=False, soft_wrap=True)
+                say(console, _place(one, whole))
             outcome.describe(console, one.config, own[0].parts)
         everyone = [arm for own in arms for arm in own]
         display = held.enter_context(Display(console, sum(arm.config.rounds for arm in everyone)))

@@ -1,19 +1,25 @@
-"""Taking a run folder: for one config, by one launch at a time, and never one that holds something else."""
+"""Taking a run folder: for one config, by one launch at a time, and never one that holds something else.
+
+A run owns the files of `_OWN` in its folder, and in folders of its arms, seeds and points. What it owns is never a
+link: a launch that finds one says so and touches nothing, since a link may lead to what somebody else owns. The run
+folder itself may be one, as its name is what the user typed. Names in a `config.json` that lies there are believed no
+more than what a user types.
+"""
 
 import contextlib
-import fcntl
-import json
 import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from halo_jax import record, sweep
+from halo_jax import checkpoint, files, record, sweep
+from halo_jax import config as schema
 from halo_jax.arms import SECTIONS
-from halo_jax.checkpoint import FOLDER as CHECKPOINTS
 from halo_jax.config import FIELDS, Config, ConfigError
+from halo_jax.folder_lock import lock
+from halo_jax.record import RecordError
+from halo_jax.tensorboard import EVENT_FILES
 from halo_jax.tensorboard import FOLDER as TENSORBOARD
+from halo_jax.visible import visible
 
 FREE_FIELDS = (  # change no result
     "executor",
@@ -30,10 +36,11 @@ FREE_FIELDS = (  # change no result
 )
 ARMS_OWN = tuple(f"{section}." for section in SECTIONS)  # fields in which an arm may differ
 _TABLES = (record.ROUNDS, record.CLIENTS, record.FINGERPRINTS)
-TABLES, DEVICE = "tables", "device.yaml"  # what a study writes
-_RESULTS = (record.LABELS, record.SUMMARY, "table.csv", "comparison.csv", "claims.csv", "report.html", "figures")
-_RUN = (*_TABLES, *_RESULTS, CHECKPOINTS, TENSORBOARD)
-_OWN = (*_RUN, TABLES, DEVICE, record.CONFIG)
+TABLES, DEVICE, FIGURES = "tables", "device.yaml", "figures"  # the first two are what a study writes
+_FILES = (*_TABLES, record.LABELS, record.SUMMARY, "table.csv", "comparison.csv", "claims.csv", "report.html", DEVICE)
+_FOLDERS = {FIGURES: ("*.png",), TABLES: ("*.csv", "*.json"), TENSORBOARD: (EVENT_FILES,)}  # and what is in them
+_NO_LINKS = "what a run owns is none, so that nothing elsewhere is touched; its whole folder may be one"
+_OWN = (*_FILES, *_FOLDERS, checkpoint.FOLDER, record.CONFIG)
 
 
 @contextlib.contextmanager
@@ -41,56 +48,80 @@ def claim(workdir: Path, config: Config, overwrite: bool) -> Iterator[None]:
     """Hold `workdir` for a run of `config` while the `with` block lasts; `overwrite` first deletes the run in it.
 
     Raises:
-      ConfigError: the folder holds another run or something else; nothing is written or deleted.
+      ConfigError: the folder holds another run, a link or something else; nothing is written or deleted.
       RecordError: it cannot be written, its config cannot be read, or another launch is running in it.
     """
-    try:
-        theirs = _read(workdir)
-        if theirs and not overwrite:
-            _compare(workdir, theirs, config)
-            for arm in filter(lambda arm: (workdir / arm / record.CONFIG).exists(), theirs["arms"]):
-                _compare(workdir / arm, _read(workdir / arm), config, but=("arms", *ARMS_OWN))
-        workdir.mkdir(parents=True, exist_ok=True)
-        folder = os.open(workdir, os.O_RDONLY)
-    except OSError as error:
-        raise record.RecordError(f"{workdir}: {error.strerror or error}") from error
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if theirs and overwrite:
-            _delete(workdir, theirs)
+    with contextlib.ExitStack() as until_the_end:
+        with _errors_of(workdir):
+            _read(workdir)  # in what is no run folder nothing is made, not even a lock
+            workdir.mkdir(parents=True, exist_ok=True)
+            until_the_end.enter_context(lock(workdir))
+            _make_ready(workdir, _read(workdir), config, overwrite)
         yield
-    except BlockingIOError:
-        raise record.RecordError(f"{workdir}: another launch is running in this folder") from None
-    finally:
-        os.close(folder)
 
 
 def holds_study(workdir: Path, study: str) -> bool:
     """Whether an answer to this study lies there. Raises as `claim`."""
+    with _errors_of(workdir):
+        theirs = _read(workdir)
+        return study != "" and theirs is not None and theirs.study == study
+
+
+def require_no_links(folder: Path, names: Collection[str]) -> None:
+    """Raise ConfigError if one of these names, in a folder of ours, is a link."""
+    for entry in os.scandir(folder) if folder.is_dir() else ():
+        if entry.name in names and entry.is_symlink():
+            raise ConfigError(f"{visible(entry.path)} is a link; {_NO_LINKS}")
+
+
+@contextlib.contextmanager
+def _errors_of(workdir: Path) -> Iterator[None]:
     try:
-        return study != "" and _read(workdir).get("study") == study
+        yield
     except OSError as error:
-        raise record.RecordError(f"{workdir}: {error.strerror or error}") from error
+        raise RecordError(f"{visible(error.filename or workdir)}: {error.strerror or error}") from error
 
 
-def _read(workdir: Path) -> dict[str, Any]:
-    """The config of the run that lies there; empty if there is none. ConfigError if the folder is somebody else's."""
+def _read(workdir: Path) -> Config | None:
+    """The config of the run that lies there, valid; None if there is none. ConfigError if it is somebody else's."""
     path = workdir / record.CONFIG
-    if path.exists():
-        theirs = record.read_json(path)
-        arms = theirs.get("arms")
-        names = isinstance(arms, list) and all(isinstance(arm, str) and Path(arm).name == arm for arm in arms)
-        if not names or _flatten(theirs).keys() != FIELDS.keys():
-            raise ConfigError(f"{path} is not the config of a run of this version; use another --workdir")
-        sweep.points(theirs["sweep"])
+    if path.is_symlink() or path.exists():
+        recorded = record.read_json(path)
+        not_ours = f"{visible(path)} is not the config of a run of this version"
+        try:
+            theirs = schema.of_record(recorded)
+            sweep.points(theirs.sweep)
+        except ConfigError as error:
+            raise ConfigError(f"{not_ours} ({error}); use another --workdir") from error
+        if missing := schema.missing(recorded):
+            raise ConfigError(f"{not_ours} ({missing[0]} is missing); use another --workdir")
         return theirs
     if workdir.exists() and any(p.name not in _TABLES and p.name[0] != "." for p in workdir.iterdir()):
-        raise ConfigError(f"{workdir} is not empty and not a run folder; use another --workdir")
-    return {}
+        raise ConfigError(f"{visible(workdir)} is not empty and not a run folder; use another --workdir")
+    return None
 
 
-def _compare(workdir: Path, theirs: Mapping[str, Any], config: Config, but: tuple[str, ...] = ()) -> None:
-    old, new = _flatten(theirs), _flatten(json.loads(json.dumps(config.to_dict())))
+def _make_ready(workdir: Path, theirs: Config | None, config: Config, overwrite: bool) -> None:
+    """Compare with the run that lies there, or delete it; clear away what launches that were killed have left."""
+    folders, old = sweep.folders(config, workdir), sweep.folders(theirs, workdir) if theirs else []
+    for folder in dict.fromkeys([*folders, *old]):
+        if folder != workdir and (folder.is_symlink() or folder.resolve().parent != folder.parent.resolve()):
+            raise ConfigError(f"{visible(folder)} is a link; {_NO_LINKS}")
+        require_no_links(folder, _OWN)
+    if theirs and overwrite:
+        _delete(old)
+    elif theirs:
+        _compare(workdir, theirs, config)
+        for arm in theirs.arms:
+            if of_arm := _read(workdir / arm) if (workdir / arm / record.CONFIG).exists() else None:
+                _compare(workdir / arm, of_arm, config, but=("arms", *ARMS_OWN))
+    for folder in folders:
+        for place in (folder, folder / FIGURES, folder / TABLES):
+            files.delete_drafts(place)
+
+
+def _compare(workdir: Path, theirs: Config, config: Config, but: tuple[str, ...] = ()) -> None:
+    old, new = ({field: schema.get(side, field) for field in FIELDS} for side in (theirs, config))
     points = set(sweep.points(old["sweep"])) <= set(sweep.points(new["sweep"]))
     for field in ("arms", "seeds", "sweep"):  # an experiment may grow
         if old[field] and (points if field == "sweep" else set(old[field]) <= set(new[field])):
@@ -98,30 +129,35 @@ def _compare(workdir: Path, theirs: Mapping[str, Any], config: Config, but: tupl
     compared = [field for field in FIELDS if field not in FREE_FIELDS and not field.startswith(but)]
     different = [field for field in compared if old[field] != new[field]]
     if different:
-        changes = ", ".join(f"{field}={old[field]!r} there, {new[field]!r} here" for field in different[:5])
+        show = schema.show
+        changes = ", ".join(f"{field}={show(old[field])} there, {show(new[field])} here" for field in different[:5])
         more = f" and {len(different) - 5} more" if len(different) > 5 else ""
-        raise ConfigError(f"{workdir} holds another run ({changes}{more}); use another --workdir or --overwrite")
+        there = f"{visible(workdir)} holds another run ({changes}{more})"
+        raise ConfigError(f"{there}; use another --workdir or --overwrite")
 
 
-def _delete(workdir: Path, theirs: Mapping[str, Any]) -> None:
-    """Delete what a run made, and nothing else; the config last, so that a cut-off deletion can be repeated."""
-    inside = {arm: {"arms": (), "seeds": (), "sweep": ()} for arm in theirs["arms"]}
-    within = {"sweep": ()} if theirs["sweep"] else {"seeds": ()}
-    inside |= {name: {**theirs, **within} for name in sweep.folders(theirs)}
-    for name, config in inside.items():
-        if (workdir / name / record.CONFIG).exists():
-            _delete(workdir / name, config)
-            with contextlib.suppress(OSError):  # somebody else's files lie there, too
-                (workdir / name).rmdir()
-    for path in (workdir / name for name in _OWN):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+def _delete(folders: Sequence[Path]) -> None:
+    """Delete what a run made in its folders, and nothing else; the last of them is the one that is locked.
+
+    Where anything is wrong, nothing is deleted. The config goes last, so that a cut-off deletion can be repeated.
+    """
+    *inside, workdir = [folder for folder in folders if (folder / record.CONFIG).exists()]
+    for folder in inside:
+        _read(folder)
+        with lock(folder):  # nobody trains there
+            pass
+    for path in (folder / name for folder in (*inside, workdir) for name in (*_FILES, record.CONFIG)):
+        if path.is_dir():
+            raise RecordError(f"{visible(path)} is a folder, where a run has a file; move it away")
+    for folder in (*inside, workdir):
+        _delete_from(folder)
+        if folder != workdir and not any(folder.iterdir()):  # else somebody else's files lie there, too
+            folder.rmdir()
 
 
-def _flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for name, value in node.items():
-        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
-    return flat
+def _delete_from(folder: Path) -> None:
+    checkpoint.delete(folder)
+    for name, patterns in _FOLDERS.items():
+        files.delete_matching(folder / name, *patterns)
+    for name in (*_FILES, record.CONFIG):
+        (folder / name).unlink(missing_ok=True)

@@ -23,6 +23,7 @@ from halo_jax.run_folder import DEVICE, TABLES, claim, holds_study
 from halo_jax.selectors import SELECTORS
 from halo_jax.studies import STUDIES, Table
 from halo_jax.studies.base import chip_of
+from halo_jax.terminal import say
 
 MOST_ROWS = 60  # that are printed; all are in the files
 _UNITS = {"mj": "mJ", "s": "s", "mm2": "mm²", "percent": "%", "bits": "bits"}
@@ -63,8 +64,8 @@ def run_study(config: Config, workdir: str | Path, *, overwrite: bool = False, c
         if table.shown:
             console.print(table.drawn or render(table))
     for path in drawn.values():
-        console.print(f"figure {path}", highlight=False, markup=False, soft_wrap=True)
-    console.print(f"tables {workdir / TABLES}; chip {workdir / DEVICE}", highlight=False, markup=False, soft_wrap=True)
+        say(console, f"figure {path}")
+    say(console, f"tables {workdir / TABLES}; chip {workdir / DEVICE}")
 
 
 def _answer(config: Config) -> dict[str, Table]:

@@ -17,8 +17,9 @@ import ml_collections
 from halo_jax import config as schema
 from halo_jax.arms import expand_arms
 from halo_jax.config import FIELDS, Config, ConfigError, show, unknown_field
+from halo_jax.field_kinds import MOST_ENTRIES
 
-MOST_POINTS = 1_000
+MOST_RUNS = 10_000  # points x seeds x arms
 _LONGEST_FOLDER = 200  # bytes
 # What a sweep is made of, or what is written of it.
 _UNSWEPT = ("name", "arms", "seeds", "sweep", "study", "paper", "stack")
@@ -56,6 +57,7 @@ class Experiment(NamedTuple):
 def plan(config: Config, folder: Path, point: Mapping[str, Any] | None = None) -> Experiment:
     """The whole tree of an experiment, every point of it valid. Raises ConfigError, one line."""
     schema.validate(config)
+    _require_few(config)
     point, inside = point or {}, []
     if config.sweep:
         for (name, values), one in zip(points(config.sweep).items(), _parts(config), strict=True):
@@ -68,9 +70,13 @@ def plan(config: Config, folder: Path, point: Mapping[str, Any] | None = None) -
     return Experiment(config, folder, point, tuple(inside))
 
 
-def folders(config: Mapping[str, Any]) -> list[str]:
-    """The folders inside that of an experiment. Raises ConfigError."""
-    return [*points(config["sweep"])] or [seed_folder(seed) for seed in config["seeds"]]
+def folders(config: Config, folder: Path) -> list[Path]:
+    """Every folder that an experiment in `folder` has: of points, seeds and arms, the inner ones first, itself last."""
+    found = innermost = [folder]
+    for names in (points(config.sweep), [seed_folder(seed) for seed in config.seeds], config.arms):
+        inside = [outer / name for outer in innermost for name in names]
+        found, innermost = [*inside, *found], inside or innermost
+    return found
 
 
 def seed_folder(seed: int) -> str:
@@ -91,8 +97,8 @@ def points(entries: Sequence[str]) -> dict[str, dict[str, Any]]:
     for field in fields:
         if fields.count(field) > 1:
             raise ConfigError(f"sweep says {field} in two entries; allowed: each field once")
-    if math.prod(map(len, columns)) > MOST_POINTS:
-        raise ConfigError(f"sweep has {math.prod(map(len, columns))} points; allowed: at most {MOST_POINTS}")
+    if math.prod(map(len, columns)) > MOST_ENTRIES:
+        raise ConfigError(f"sweep has {math.prod(map(len, columns))} points; allowed: at most {MOST_ENTRIES}")
     found: dict[str, dict[str, Any]] = {}
     for parts in itertools.product(*columns) if columns else ():
         values = {field: value for part in parts for field, value in part.items()}
@@ -114,6 +120,15 @@ def text(value: Any) -> str:
 def label(point: Mapping[str, Any]) -> str:
     """What a table calls a point: "partition.alpha=0.1, rounds=20"."""
     return ", ".join(f"{field}={text(value)}" for field, value in point.items())
+
+
+def _require_few(config: Config) -> None:
+    """Raise ConfigError where planning alone would take minutes."""
+    sizes = {"sweep": len(points(config.sweep)), "seeds": len(config.seeds), "arms": len(config.arms)}
+    runs = math.prod(size or 1 for size in sizes.values())
+    if runs > MOST_RUNS:
+        made_of = ", ".join(f"{size} of {field}" for field, size in sizes.items() if size)
+        raise ConfigError(f"{made_of} make {runs} runs; allowed: at most {MOST_RUNS}")
 
 
 def _parts(config: Config) -> Iterator[Config]:

@@ -32,7 +32,7 @@ from halo_jax import record
 from halo_jax.config import ConfigError
 from halo_jax.record import RecordError, RoundRecord
 
-FOLDER = "tensorboard"  # in the folder of an arm
+FOLDER, EVENT_FILES = "tensorboard", "events.out.tfevents.*"  # in the folder of an arm, and what lies there
 OnRound = Callable[[str, RoundRecord], Any]  # told an arm's name and the row of a round that has been recorded
 
 _TAGS = {
@@ -79,7 +79,7 @@ class EventFile:
         rounds = record.read(folder).rounds
         with _errors_of(self._folder):
             self._folder.mkdir(exist_ok=True)
-            for old in self._folder.glob("events.out.tfevents.*"):
+            for old in self._folder.glob(EVENT_FILES):
                 old.unlink()
             self._writer = EventsWriter(str(self._folder / "events"))
         ended = time.time() - np.cumsum(rounds["seconds"][::-1])[::-1] + rounds["seconds"]  # as if without a break

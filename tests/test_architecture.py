@@ -29,7 +29,7 @@ TABLES = {
 # The import table. A layer may import the layers named beside it; what else a module may import is in ALSO.
 LAYERS = {
     0: {"types", "config", "fields", "field_kinds", "paper", "columns", "cache", "whole", "stopping", "digest"}
-    | {"files", "visible"},
+    | {"files", "visible", "summary"},
     1: {"quantize", "contraction", "native", "canonical", "batched", "grid_sums", "noise", "health", "fingerprint"}
     | {"tracing", "tracing.layer_shapes", "tracing.dataflow", "tracing.products", "tracing.parts"}
     | {"compressors.wire", "compressors.huffman"}
@@ -50,6 +50,8 @@ LAYERS = {
         "progress",
         "labels",
         "augment",
+        "folder_lock",
+        "terminal",
     },
     4: {"federation", "exchange", "entries", "assemble"},
     5: {"report", "page", "comparison", "claims"},  # and figures
@@ -92,7 +94,6 @@ ALSO = {
     "quantize": {"native"},  # random draws
     "evaluation": {"clients", "training"},  # devices share batches as clients; one normalisation, one sum of losses
     "tensorboard": {"record"},  # it shows the same rows
-    "progress": {"record"},  # it shows a row of rounds.csv
     "assemble": {"federation", "entries"},  # it fills in the federation's stages
     "page": {"report", "comparison", "claims"},
     "claims": {"paper", "report"},
@@ -103,6 +104,8 @@ ALSO = {
     "outcome": {"results", "sweep"},
     "sweep": {"arms"},  # whether a point reaches one
     "arm": {"results", "programs"},
+    "folder_lock": {"record"},  # its error
+    "progress": {"record", "terminal"},  # it shows a row of rounds.csv
     "run_folder": {"arms", "checkpoint", "record", "sweep", "tensorboard"},  # sweep: names of the folders inside
     "datasets.places": {"datasets.tfds", "datasets.shapes"},  # what is looked for everywhere, and its size
     "datasets.mnist": {"datasets.places", "datasets.idx"},  # file formats that several data sets share

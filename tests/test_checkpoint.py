@@ -15,6 +15,7 @@ import pytest
 from halo_jax.checkpoint import CheckpointError, Checkpoints
 from halo_jax.exchange import Own
 from halo_jax.federation import FederationState
+from halo_jax.files import draft_of
 from halo_jax.types import Precision
 
 MODEL = {"dense": {"kernel": jnp.array([[-128, 127], [0, 1]], jnp.int8)}, "wide": jnp.array([2047, -5], jnp.int16)}
@@ -84,7 +85,7 @@ def test_what_is_written_is_the_state_at_the_call_whatever_becomes_of_it(tmp_pat
 
 def test_a_half_written_checkpoint_does_not_count_and_is_cleared_away(tmp_path):
     save(tmp_path, 1)
-    shutil.copytree(tmp_path / "checkpoints" / "1", tmp_path / "checkpoints" / ".2")
+    shutil.copytree(tmp_path / "checkpoints" / "1", draft_of(tmp_path / "checkpoints" / "2"))
     assert assert_goes_on_after(tmp_path, 1) == []
     assert folders(tmp_path) == ["1"]
 

@@ -1,6 +1,7 @@
 """Whatever is damaged, missing or full, a launch goes on with the bits of a run without faults or ends in one line."""
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -12,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from halo_jax import figures, page, record, report, run
+from halo_jax import figures, files, page, record, report, run
 from halo_jax.arms import expand_arms
 from halo_jax.assemble import assemble_all
 from halo_jax.checkpoint import CheckpointError, Checkpoints
 from halo_jax.config import Config, ConfigError
 from halo_jax.datasets import DatasetError
+from halo_jax.files import draft_of
 from halo_jax.programs import Programs
 from halo_jax.record import RecordError
 from tests.datasets.idx_files import idx_bytes, write_mnist
@@ -172,7 +174,12 @@ TOLERATED: dict[str, tuple[Damage, str]] = {
     "checkpoint cut off": (change_largest(NEWEST, half), GOES_ON % "is not what was written"),
     "checkpoint of noise": (change_largest(NEWEST, noise), GOES_ON % "is not what was written"),
     "checkpoint is a file": (put(NEWEST, b"x"), GOES_ON % "sha256.json is missing.*"),
-    "checkpoint half written": (lambda folder: (folder / NEWEST).rename(folder / "checkpoints/.3"), ""),
+    "checkpoint half written": (lambda folder: (folder / NEWEST).rename(draft_of(folder / NEWEST)), ""),
+    "drafts of files": (lambda folder: [draft_of(folder / name).write_text("") for name in TABLES], ""),
+    "checkpoint of a terabyte": (
+        lambda folder: os.truncate(folder / NEWEST / "state/_METADATA", 2**40),
+        GOES_ON % "its files have .* bytes, more than .*",
+    ),
     **{f"half a row in {name}": (add(name, b"4,1"), "") for name in TABLES},
     "summary.json of a run without an end": (lambda folder: (folder / "summary.json").write_text("{}"), ""),
 }
@@ -208,7 +215,7 @@ FATAL: dict[str, tuple[Damage, str, type[Exception], str]] = {
         put("config.json", b'{"arms": []}'),
         "stopped",
         ConfigError,
-        r"/config\.json is not the config of a run of this version; use another --workdir$",
+        r"/config\.json is not the config of a run of this version \(name is missing\); use another --workdir$",
     ),
     "config.json of another run": (
         edit("config.json", rb'"rounds": 4', b'"rounds": 5'),
@@ -244,7 +251,7 @@ FATAL: dict[str, tuple[Damage, str, type[Exception], str]] = {
         put("summary.json", b'{"finished": true}'),
         "finished",
         RecordError,
-        r"/summary\.json: the run is finished, but model_sha256 is no text; " + ADVICE,
+        r"/summary\.json: the run is finished, but model_sha256 is missing; " + ADVICE,
     ),
 }
 for table in TABLES:
@@ -263,7 +270,7 @@ for table in TABLES:
             "stopped",
             "has lost a round",
             edit(table, LAST_ROUNDS, b""),
-            "round 2 is missing; cannot resume after round 3",
+            "(round 2 is missing; cannot resume after round 3|not all of rounds 1 to 3, which rounds.csv has)",
         ),
         ("finished", "is missing", remove(table), "No such file or directory; "),
         ("finished", "has a wrong cell", edit(table, ROW_1, b"one,"), "line 2: round is 'one'; right: a whole number"),
@@ -382,26 +389,24 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on_once_there_is_room
         stack.callback(limit_files, unlimited)
         patch.setattr(owner, before, full)
         fault_of(config_of_the_run(), run_folder, kind, line)
-    assert not list(run_folder.rglob("*.tmp"))
+    assert not list(run_folder.rglob("*draft"))
     launch(config_of_the_run(), run_folder)
     assert_equal_to(finished, run_folder)
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
 @pytest.mark.parametrize("run_folder", ["stopped"], indirect=True)
 @pytest.mark.parametrize("table", TABLES)
 def test_a_round_that_finds_the_disk_full_is_one_line_and_is_trained_again(finished, run_folder, monkeypatch, table):
-    append, path, aside = record.append, run_folder / table, run_folder / ".aside"
+    append = files.append
 
-    def full(*args):
-        path.rename(aside)
-        path.symlink_to("/dev/full")
-        append(*args)
+    def full(path, data):
+        append(path, data[: len(data) // 2] if path.name == table else data)
+        if path.name == table:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(record, "append", full)
+        patch.setattr(files, "append", full)
         fault_of(config_of_the_run(), run_folder, RecordError, rf"/{table}: No space left on device$")
-    aside.replace(path)
     launch(config_of_the_run(), run_folder)
     assert_equal_to(finished, run_folder)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from halo_jax import record
+from halo_jax import files, record
 from halo_jax.record import ClientRecord, FingerprintRecord, RoundRecord
 from tests.record_fixture import write_run
 
@@ -66,7 +66,7 @@ ROUND = RoundRecord(
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    record.create(tmp_path / "run", {"selector": {"name": "static"}, "phases": (0.6, 0.4)})
+    record.create(tmp_path / "run", {"selector": {"name": "static"}, "phases": (0.6, 0.4), "num_clients": 1})
     return tmp_path / "run"
 
 
@@ -120,11 +120,8 @@ def test_header_stands_once_and_a_round_is_on_disk_when_append_returns(folder):
 def test_clients_of_a_round_are_written_before_the_round(folder, monkeypatch):
     order = []
 
-    def opened(path, mode):
-        order.append(path.name)
-        return path.open(mode)
-
-    monkeypatch.setattr(record, "open", opened, raising=False)
+    append = files.append
+    monkeypatch.setattr(files, "append", lambda path, data: (order.append(path.name), append(path, data)))
     record.append(folder, ROUND, [CLIENT], PRINTS)
     assert order == ["clients.csv", "fingerprints.csv", "rounds.csv"]
 
@@ -142,8 +139,11 @@ def test_resume_drops_later_rounds_and_half_lines_and_goes_on(tmp_path):
     folder = tmp_path / "run"
     whole = write_run(folder, rounds=6)
     (folder / "summary.json").unlink()  # not finished
-    (later,) = (line for line in (folder / "rounds.csv").read_text().split("\n") if line.startswith("5,"))
-    for name in ("rounds.csv", "clients.csv"):
+    tables = ("clients.csv", "rounds.csv")
+    later = {
+        name: [line for line in (folder / name).read_text().split("\n") if line.startswith("5,")] for name in tables
+    }
+    for name in tables:
         with open(folder / name, "a") as file:
             file.write("7,0.125,0.1")
     record.resume(folder, 4)
@@ -151,8 +151,9 @@ def test_resume_drops_later_rounds_and_half_lines_and_goes_on(tmp_path):
     kept = (folder / "rounds.csv").read_text()
     assert kept.endswith("\n")
     assert "7,0.125" not in kept + (folder / "clients.csv").read_text()
-    with open(folder / "rounds.csv", "a") as file:
-        file.write(later + "\n")
+    for name in tables:
+        with open(folder / name, "a") as file:
+            file.write("\n".join([*later[name], ""]))
     run = record.read(folder)
     assert run.rounds["round"].tolist() == [1, 2, 3, 4, 5]
     assert run.rounds["train_loss"].tobytes() == whole.rounds["train_loss"][:5].tobytes()
@@ -171,6 +172,6 @@ def test_resume_keeps_the_bytes_of_what_it_keeps(tmp_path):
 def test_config_and_summary_come_back(folder):
     record.finish(folder, {"accuracy": np.float32(0.1), "bits": np.arange(2), "loss": np.nan, "seed": np.int32(3)})
     run = record.read(folder)
-    assert run.config == {"selector": {"name": "static"}, "phases": [0.6, 0.4]}
+    assert run.config == {"selector": {"name": "static"}, "phases": [0.6, 0.4], "num_clients": 1}
     assert run.summary == {"accuracy": 0.1, "bits": [0, 1], "loss": None, "seed": 3}
     assert not run.selects

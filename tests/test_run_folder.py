@@ -6,6 +6,7 @@ import pytest
 
 from halo_jax import config as schema
 from halo_jax import record
+from halo_jax.folder_lock import LOCK
 from halo_jax.run_folder import claim
 
 
@@ -32,7 +33,8 @@ def test_overwrite_deletes_what_a_run_made_and_nothing_else(folder):
     (folder / "precious.txt").write_text("keep")
     (folder / "figures").mkdir()
     with claim(folder, schema.default(), True):
-        assert [path.name for path in folder.iterdir()] == ["precious.txt"]
+        assert sorted(path.name for path in folder.iterdir()) == [LOCK, "precious.txt"]
+    assert [path.name for path in folder.iterdir()] == ["precious.txt"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\x00\xff"])

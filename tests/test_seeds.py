@@ -102,14 +102,14 @@ def test_a_finished_experiment_grows_by_seeds_and_arms_without_training_anything
     ]
     assert text.count("  round ") == 2 + 2 + 6  # the new arm of two seeds, and a new seed
     assert read_columns(folder / "comparison.csv")["seeds"].tolist() == [3, 3, 3]
-    with pytest.raises(ConfigError, match=r"holds another run \(arms=.* there, .* here, seeds=\[3, 0, 5\] there"):
+    with pytest.raises(ConfigError, match=r"holds another run \(arms=.* there, .* here, seeds=\(3, 0, 5\) there"):
         launch(config, folder)
 
 
 def test_other_seeds_are_another_run_and_overwrite_leaves_nothing_of_the_old(both):
     folder, _, config = both
     other = config_of(seeds=(0,), evaluation=config.evaluation)
-    with pytest.raises(ConfigError, match=r"holds another run \(.*seeds=\[3, 0, 5\] there, \[0\] here\)"):
+    with pytest.raises(ConfigError, match=r"holds another run \(.*seeds=\(3, 0, 5\) there, \(0,\) here\)"):
         launch(other, folder)
     (folder / "notes.txt").write_text("mine")
     launch(other, folder, overwrite=True)

@@ -201,7 +201,7 @@ def test_a_second_launch_trains_nothing_and_a_larger_sweep_only_what_is_new(grid
     assert [line for line in text.splitlines() if line.endswith("seed_1")] == ["batch_size=4,partition.name=iid/seed_1"]
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     assert read_columns(folder / "comparison.csv")["batch_size"].tolist() == [4, 8, 16]
-    with pytest.raises(ConfigError, match=r"holds another run \(sweep=\['batch_size=4\|8\|16', .* there"):
+    with pytest.raises(ConfigError, match=r"holds another run \(sweep=\('batch_size=4\|8\|16', .* there"):
         launch(config, folder)
     (folder / "notes.txt").write_text("mine")
     launch(swept("batch_size=16", arms=("8-8-8",)), folder, overwrite=True)

@@ -1,5 +1,7 @@
 """The figures: each draws a matplotlib figure from records alone, or returns None where it does not apply.
 
+Names in them come from outside, so no text is mathematics unless its figure says so: "a$\\frac$" is a name like any.
+
 To add one, write `figures/NAME.py` and list it here: with `draw(runs)`, where `runs` maps an arm to its records, or,
 for a study, with `draw(config, tables)`, where `tables` maps a table to its columns.
 """
@@ -9,6 +11,7 @@ import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import matplotlib
 from matplotlib.figure import Figure
 
 from halo_jax import record
@@ -57,6 +60,9 @@ COMPARISON_FIGURES: dict[str, Callable[[Config, Tables], Figure | None]] = {
     "accuracy_by_area": tradeoff.draw_area,
 }
 
+# While texts are made and drawn, also those of axes.
+_NAMES_ARE_DATA = functools.partial(matplotlib.rc_context, {"text.parse_math": False})
+
 # Of the same experiment, from the runs of all seeds.
 SEEDS_FIGURES = {
     "accuracy_by_time": functools.partial(accuracy_by_time.draw, over_seeds=True),
@@ -66,18 +72,21 @@ SEEDS_FIGURES = {
 
 def save_all(runs: Mapping[str, Run], folder: str | Path) -> dict[str, Path]:
     """Write `folder`/figures/NAME.png of every figure that applies: caption -> path. Raises RecordError."""
-    return _save_drawn({name: draw(runs) for name, draw in FIGURES.items()}, folder)
+    with _NAMES_ARE_DATA():
+        return _save_drawn({name: draw(runs) for name, draw in FIGURES.items()}, folder)
 
 
 def save_study(config: Config, tables: Tables, folder: str | Path) -> dict[str, Path]:
     """The same for the tables of a study, of which `config` is the record."""
-    return _save_drawn({name: draw(config, tables) for name, draw in STUDY_FIGURES.items()}, folder)
+    with _NAMES_ARE_DATA():
+        return _save_drawn({name: draw(config, tables) for name, draw in STUDY_FIGURES.items()}, folder)
 
 
 def save_comparison(config: Config, tables: Tables, runs: Mapping[str, Run], folder: str | Path) -> dict[str, Path]:
     """The same for the table `comparison` of an experiment over several seeds, and its runs."""
-    drawn = {name: draw(config, tables) for name, draw in COMPARISON_FIGURES.items()}
-    return _save_drawn(drawn | {name: draw(runs) for name, draw in SEEDS_FIGURES.items()}, folder)
+    with _NAMES_ARE_DATA():
+        drawn = {name: draw(config, tables) for name, draw in COMPARISON_FIGURES.items()}
+        return _save_drawn(drawn | {name: draw(runs) for name, draw in SEEDS_FIGURES.items()}, folder)
 
 
 def _save_drawn(drawn: Mapping[str, Figure | None], folder: str | Path) -> dict[str, Path]:

@@ -28,7 +28,7 @@ def draw(config: Config, tables: Tables) -> Figure | None:
         on = np.array([metric.partition("_")[0] in front for front in fronts])
         found.append(_panel(axes, rows["noise"], rows[metric], on))
         axes.set_ylabel(UNITS[metric])
-        axes.set_xlabel("quantisation noise $4^{-b_w}+4^{-b_a}+4^{-b_e}$")
+        axes.set_xlabel("quantisation noise $4^{-b_w}+4^{-b_a}+4^{-b_e}$", parse_math=True)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     figure.draw_without_rendering()  # only then is it known what overlaps
@@ -49,6 +49,7 @@ def _panel(axes: Axes, noise: np.ndarray, cost: np.ndarray, on: np.ndarray) -> n
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     plain(axes)
     return front

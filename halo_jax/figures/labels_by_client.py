@@ -33,9 +33,9 @@ def draw_study(config: Config, tables: Tables) -> Figure | None:
 
 def _draw(title: str, table: Mapping[str, np.ndarray], configs: Sequence[Config]) -> Figure | None:
     columns = [column for name, column in table.items() if name.startswith("class_")]
-    if not columns or any(column.dtype.kind != "f" for column in columns):
+    if not columns or any(column.dtype.kind not in "if" for column in columns):
         return None
-    counts = np.stack(columns, axis=1)
+    counts = np.stack(columns, axis=1).astype(np.float64)
     clients, classes = counts.shape
     caption = "Training images of each class (colour) and of all (dots) that every client holds."
     size_inch = float(np.clip(4 + 0.3 * classes, 6, 13)), float(np.clip(2.4 + 0.22 * clients, 3.5, 11))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from halo_jax.figures.base import (
     FILLS,
@@ -111,3 +111,5 @@ def _log(axes: Axes, values: np.ndarray) -> None:
     if seen.size:
         axes.set(yscale="log", ylim=(seen.min() / 4, 4 * seen.max()))
         axes.yaxis.set_major_locator(LogLocator(numticks=12))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())

@@ -13,6 +13,7 @@ from halo_jax.figures.base import Config, Tables, arm_name, canvas, groups_of, s
 from halo_jax.record import Run
 from halo_jax.types import Precision
 
+_MOST_STOPS = 19  # from 8-8-8 to 2-2-2 bit by bit
 BITS = ("weights_bits", "activations_bits", "errors_bits")
 
 
@@ -26,10 +27,11 @@ class _Stop(NamedTuple):
 def draw(runs: Mapping[str, Run]) -> Figure | None:
     """Draw a row of panels for each arm that selects, a panel for each group; None without such an arm.
 
-    A panel shows the path of most clients of its group. An arm whose precision rises again has no path down.
+    A panel shows the path of most clients of its group. An arm whose precision rises again has no path down, and one
+    that takes more than 18 steps, such as a mean over layers may, has none that could be read.
     """
     paths = {arm: {group: _path(run, group) for group in groups_of(run)} for arm, run in selecting(runs).items()}
-    paths = {arm: found for arm, found in paths.items() if all(_falls(path) for path, _ in found.values())}
+    paths = {arm: found for arm, found in paths.items() if all(_is_drawn(path) for path, _ in found.values())}
     if not paths:
         return None
     groups = list(dict.fromkeys(group for found in paths.values() for group in found))
@@ -74,8 +76,11 @@ def _path_of_client(run: Run, client: int) -> tuple[_Stop, ...]:
     return tuple(stops)
 
 
-def _falls(path: Sequence[_Stop]) -> bool:
-    return all(np.all(np.less_equal(below.precision, above.precision)) for above, below in pairwise(path))
+def _is_drawn(path: Sequence[_Stop]) -> bool:
+    """Whether it goes down, in no more steps than there are bits."""
+    return len(path) <= _MOST_STOPS and all(
+        np.all(np.less_equal(below.precision, above.precision)) for above, below in pairwise(path)
+    )
 
 
 def _panel(axes: Axes, path: Sequence[_Stop], depth: int, selector: Mapping[str, Any]) -> None:

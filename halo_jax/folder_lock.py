@@ -1,0 +1,58 @@
+"""The lock of a folder: one process at a time works in it, and none that may only read it.
+
+Whoever has a file open can lock it, whatever for, so the lock is a file that only those can open who can write it.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from halo_jax.record import RecordError
+from halo_jax.visible import visible
+
+LOCK = ".halo_jax.lock"
+
+
+@contextlib.contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold a folder while the `with` block lasts; the end of a process frees what it holds.
+
+    Raises RecordError, one line, where another process holds it, or the folder cannot be written.
+    """
+    try:
+        descriptor = _take(folder / LOCK)
+    except BlockingIOError:
+        raise RecordError(f"{visible(folder)}: another launch is running in this folder") from None
+    except OSError as error:
+        raise RecordError(f"{visible(folder)}: cannot take its lock {LOCK} ({error.strerror or error})") from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            (folder / LOCK).unlink()
+        os.close(descriptor)
+
+
+def _take(path: Path) -> int:
+    while True:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o222)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), os.lstat(path)):
+                _let_writers_read(descriptor)
+                return descriptor
+        except FileNotFoundError:
+            pass  # who held it has deleted it in between, so that this lock is of a file that nobody else sees
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _let_writers_read(descriptor: int) -> None:
+    """Let who may write the file read it, too: copies of a folder would stop at one that can't be read."""
+    writers = os.fstat(descriptor).st_mode & 0o222
+    with contextlib.suppress(PermissionError):  # another user's, in a folder that is shared
+        os.fchmod(descriptor, writers | writers << 1)
