@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from halo_jax.grid_sums import FLOAT32_TERMS, Operand, Window, back_window, exact_sum, flip, patches
+from halo_jax.grid_sums import FLOAT32_TERMS, Operand, Window, back_window, exact_sum, flip, padded, patches
 
 _FEW_CHANNELS = 4  # up to here patches and one dot beat a convolution twice over
 _FEW_POSITIONS = 64  # up to here the same holds for weight gradients
@@ -42,12 +42,16 @@ def correlate(x: Operand, w: Operand, *, window: Window, exact: bool, input_dila
         rows, columns = seen.reshape(-1, seen.shape[-1]), w.values.reshape(-1, c_out)
         return dot(x._replace(values=rows), w._replace(values=columns), exact=exact).reshape(*seen.shape[:3], -1)
 
+    images, padding = x.values, window.padding
+    if min(map(min, padding)) < 0:  # XLA's convolution would then read beyond its images on a CPU
+        images, padding, input_dilation = padded(images, padding, input_dilation), ((0, 0), (0, 0)), (1, 1)
+
     def contract(channels: slice) -> jax.Array:
         return lax.conv_general_dilated(
-            x.values[..., channels],
+            images[..., channels],
             w.values[:, :, channels],
             window.strides,
-            window.padding,
+            padding,
             lhs_dilation=input_dilation,
             rhs_dilation=window.dilation,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
@@ -71,10 +75,10 @@ def weight_gradient(x: Operand, error: Operand, *, window: Window, kernel: tuple
         seen = x._replace(values=patches(x.values, kernel, window))
         return _position_dot(seen, error, exact).reshape(*kernel, c_in, c_out)
     kh, kw = kernel
-    padded = lax.pad(x.values, jnp.float32(0), ((0, 0, 0), *((*pair, 0) for pair in window.padding), (0, 0, 0)))
+    images = padded(x.values, window.padding)
     shifted = [jnp.pad(error.values, ((0, 0), (0, 0), (j, kw - 1 - j), (0, 0))) for j in range(kw)]
     shifted = error._replace(values=jnp.concatenate(shifted, -1))  # one dot per kernel row serves all kw columns
-    rows = [_position_dot(x._replace(values=padded[:, i : i + height]), shifted, exact, columns) for i in range(kh)]
+    rows = [_position_dot(x._replace(values=images[:, i : i + height]), shifted, exact, columns) for i in range(kh)]
     return jnp.stack(rows).reshape(kh, c_in, kw, c_out).transpose(0, 2, 1, 3)
 
 

@@ -77,13 +77,16 @@ def conv(
       key: where noise is drawn from; None: no noise.
 
     Returns:
-      `[B, Ho, Wo, Cout]`, float32.
+      `[B, Ho, Wo, Cout]`, float32. Raises ValueError if no position of the kernel fits into the padded images.
     """
     kh, kw, c_in, c_out = w.shape
+    seen = [size + sum(pair) for size, pair in zip(x.shape[1:3], window.padding, strict=True)]
     height, width = (
-        (size + sum(pad) - (k - 1) * dilation - 1) // stride + 1
-        for size, k, stride, pad, dilation in zip(x.shape[1:3], (kh, kw), *window, strict=True)
+        (size - (k - 1) * dilation - 1) // stride + 1
+        for size, k, stride, dilation in zip(seen, (kh, kw), window.strides, window.dilation, strict=True)
     )
+    if min(height, width) < 1:
+        raise ValueError(f"a {kh}x{kw} kernel does not fit into padded images of {seen[0]}x{seen[1]}")
     shape = LayerShape((kh, kw), c_in, c_out, (height, width), window.strides, window.dilation)
     static = exact and precision is not None, noise
     return _node(layer_name("conv", shape), _conv, window, *static)(x, w, precision, key)

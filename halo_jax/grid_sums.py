@@ -68,12 +68,16 @@ def flip(w: jax.Array) -> jax.Array:
     return jnp.flip(w, (0, 1)).transpose(0, 1, 3, 2)
 
 
+def padded(x: jax.Array, padding: Sequence[tuple[int, int]], spread: tuple[int, int] = (1, 1)) -> jax.Array:
+    """Images `[B, H, W, C]` in zeros, cropped where padding is negative; their pixels then lie `spread` apart."""
+    # Unlike jnp.pad, lax.pad crops too, and in one step, so a crop larger than the image may fall on the other padding.
+    edges = [(*pair, step - 1) for pair, step in zip(padding, spread, strict=True)]
+    return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
+
+
 def patches(x: jax.Array, kernel: tuple[int, int], window: Window, spread: tuple[int, int] = (1, 1)) -> jax.Array:
     """`[B, Ho, Wo, kh*kw*Cin]`: what each output position sees, by slices; pixels lie `spread` apart."""
-    (top, bottom), (left, right) = window.padding
-    inner = [step - 1 for step in spread]
-    edges = ((0, 0, 0), (top, bottom, inner[0]), (left, right, inner[1]), (0, 0, 0))
-    x = lax.pad(x, jnp.zeros((), x.dtype), edges)  # unlike jnp.pad it also crops, where padding is negative
+    x = padded(x, window.padding, spread)
     (sh, sw), (dh, dw) = window.strides, window.dilation
     ho = (x.shape[1] - (kernel[0] - 1) * dh - 1) // sh + 1
     wo = (x.shape[2] - (kernel[1] - 1) * dw - 1) // sw + 1
