@@ -13,15 +13,15 @@ import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from halo_jax import distributed, past_runs
+from halo_jax import distributed, past_runs, record
 from halo_jax.checkpoint import CheckpointError
 from halo_jax.config import FIELDS, ConfigError, cohort_size, explain, unknown_field, validate
 from halo_jax.datasets import DatasetError
 from halo_jax.devices import DeviceError, choose_devices, keep_compiled_programs
-from halo_jax.record import RecordError
 from halo_jax.run import run
 from halo_jax.stopping import Stopped
 from halo_jax.study import run_study
+from halo_jax.visible import visible
 
 _QUICKSTART = os.path.join(os.path.dirname(os.path.abspath(__file__)), "experiments", "quickstart.py")
 
@@ -51,7 +51,7 @@ def _parse(argv: list[str]) -> list[str]:
 
 
 def _stop(message: str, status: int) -> NoReturn:
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")  # one write: C++ may end the process at any moment
+    sys.stderr.write(f"error: {visible(' '.join(message.split()))}\n")  # one write: C++ may end us any time
     distributed.leave(status)
     sys.exit(status)
 
@@ -73,7 +73,7 @@ def main(argv: list[str]) -> None:
         start(options.config, options.workdir or f"runs/{options.config.name}", overwrite=options.overwrite)
     except (ConfigError, DatasetError, DeviceError, distributed.JoinError) as error:
         _stop(str(error), 2)
-    except (RecordError, CheckpointError, distributed.DistributedError, OSError) as error:
+    except (record.RecordError, CheckpointError, distributed.DistributedError, OSError) as error:
         _stop(str(error), 1)
     except jax.errors.JaxRuntimeError as error:
         first = str(error).partition("\n")[0]

@@ -64,6 +64,10 @@ def join(coordinator: str | None, processes: int | None, process: int | None, ti
     Without arguments the cluster says who they are: Slurm, Open MPI, a TPU pod. From here on the end of one process is
     the end of all; where JAX's C++ ends this one, `watch` says why.
 
+    JAX asks nobody who comes for a password, so process 0 listens on the coordinator's address alone, where JAX would
+    listen on all; `JAX_COORDINATOR_BIND_ADDRESS` says another one. In a cluster that names the coordinator itself, JAX
+    decides.
+
     Args:
       coordinator: HOST:PORT of process 0, the port free there.
       processes: how many there are.
@@ -76,7 +80,12 @@ def join(coordinator: str | None, processes: int | None, process: int | None, ti
     check_flags(coordinator, processes, process)
     try:
         jax.distributed.initialize(
-            coordinator, processes, process, initialization_timeout=timeout, heartbeat_timeout_seconds=SILENCE_SECONDS
+            coordinator,
+            processes,
+            process,
+            coordinator_bind_address=os.environ.get("JAX_COORDINATOR_BIND_ADDRESS", coordinator),
+            initialization_timeout=timeout,
+            heartbeat_timeout_seconds=SILENCE_SECONDS,
         )
     except (ValueError, RuntimeError) as error:
         hint = "" if coordinator else "; no cluster says who takes part: give --coordinator, --processes, --process"

@@ -1,6 +1,7 @@
 """Two processes train what one trains, and end with one line when one of them is lost."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -58,6 +59,13 @@ def tables(folder: Path) -> list[bytes]:
     return [(folder / "halo_ps" / name).read_bytes() for name in TABLES]
 
 
+def listening_on(port: int) -> set[str]:
+    """The addresses on which somebody on this machine listens at a port, as the kernel writes them."""
+    rows = [row.split() for name in ("tcp", "tcp6") for row in Path("/proc/net", name).read_text().splitlines()[1:]]
+    local = [row[1].split(":") for row in rows if row[3] == "0A"]
+    return {address for address, digits in local if int(digits, 16) == port}
+
+
 def assert_one_line_about_another_process(said: str) -> None:
     (line,) = said.splitlines()
     assert line.startswith("error: ")
@@ -68,6 +76,13 @@ def test_two_processes_have_the_bits_of_one_also_when_one_is_lost_in_the_middle(
     rounds = ("--config.rounds=30", "--config.eval_every=30", "--config.checkpoint_every=2")
     both = launch(tmp_path / "two", *rounds)
     wait_for_rounds(tmp_path / "two", 3)
+    if sys.platform == "linux":
+        (port,) = re.findall(r"--coordinator=localhost:(\d+)", " ".join(both[0].args))
+        assert listening_on(int(port)) <= {
+            "0100007F",
+            "0000000000000000FFFF00000100007F",
+            "00000000000000000000000001000000",
+        }
     both[1].kill()
     status, _, said = finish(both)[0]
     assert status == 1

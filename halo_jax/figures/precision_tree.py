@@ -78,9 +78,8 @@ def _path_of_client(run: Run, client: int) -> tuple[_Stop, ...]:
 
 def _is_drawn(path: Sequence[_Stop]) -> bool:
     """Whether it goes down, in no more steps than there are bits."""
-    return len(path) <= _MOST_STOPS and all(
-        np.all(np.less_equal(below.precision, above.precision)) for above, below in pairwise(path)
-    )
+    falls = (np.all(np.less_equal(below.precision, above.precision)) for above, below in pairwise(path))
+    return len(path) <= _MOST_STOPS and all(falls)
 
 
 def _panel(axes: Axes, path: Sequence[_Stop], depth: int, selector: Mapping[str, Any]) -> None:
