@@ -91,7 +91,7 @@ def precision(default: str, reason: str) -> Field:
 def numbers(default: tuple, allowed: str, check: Callable[[Any], bool], reason: str, most: int | None = None) -> Field:
     """A tuple of which every entry passes `check`, with at most so many entries."""
     if most is not None:
-        allowed += f"; at most {most} of them"
+        allowed = f"at most {most} {allowed}"
 
     def fits(values: tuple) -> bool:
         return (most is None or len(values) <= most) and all(check(value) for value in values)

@@ -127,7 +127,7 @@ def _read(folder: Path) -> Run:
     try:
         run = record.read(folder)
     except RecordError as error:
-        wrong = str(error).partition("; ")[0]
+        wrong = str(error).partition("; put a good copy back")[0]
         raise RecordError(f"{wrong}; put a good copy back, or leave this folder out") from error
     try:
         config = schema.of_record(run.config)
