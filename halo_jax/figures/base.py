@@ -1,5 +1,6 @@
 """What all figures share: a titled canvas, styles that survive grey print, the groups of clients, an axis of layers."""
 
+import itertools
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ FILLS = {
     "activations": {"facecolor": "#f6c667", "edgecolor": "black"},
     "errors": {"facecolor": "white", "edgecolor": "black", "hatch": "//////"},
 }
+MOST_ROWS = 16  # of panels, one for each arm
 MOST_NAMES = 24  # of layers on an axis; more are numbered
 _LONGEST_NAME = 22
 _BELOW = 3  # arms whose names fit below the axes
@@ -213,9 +215,14 @@ def arm_name(arm: str, letters: int = 200) -> str:
     return textwrap.fill(arm_label(arm), letters)
 
 
-def selecting(runs: Mapping[str, Run]) -> dict[str, Run]:
-    """The arms whose clients choose their precision and belong to groups."""
-    return {arm: run for arm, run in runs.items() if run.selects and groups_of(run)}
+def selecting(runs: Mapping[str, Run]) -> tuple[dict[str, Run], str]:
+    """The arms whose clients choose their precision and belong to groups, and what a caption says of any left out.
+
+    A figure with a row for each of hundreds is too tall to be looked at, or to be drawn at all.
+    """
+    found = {arm: run for arm, run in runs.items() if run.selects and groups_of(run)}
+    note = f" The first {MOST_ROWS} of {len(found)} arms." if len(found) > MOST_ROWS else ""
+    return dict(itertools.islice(found.items(), MOST_ROWS)), note
 
 
 def groups_of(run: Run) -> list[str]:

@@ -24,7 +24,7 @@ def draw(runs: Mapping[str, Run]) -> Figure | None:
 
     Costs are divided by those of the static 8-8-8 arm or, without one, by those of the group's first round.
     """
-    shown = selecting(runs)
+    shown, left_out = selecting(runs)
     if not shown:
         return None
     groups = list(dict.fromkeys(group for run in shown.values() for group in groups_of(run)))
@@ -32,7 +32,7 @@ def draw(runs: Mapping[str, Run]) -> Figure | None:
     if reference and not reference.rounds["round"].size:
         reference = None
     of = f"the {REFERENCE} arm" if reference else "the group's first round"
-    caption = f"Energy, latency and area by round: means over the clients of a group, relative to {of}."
+    caption = f"Energy, latency and area by round: means over the clients of a group, relative to {of}.{left_out}"
     size = (1.0 + 3.0 * len(groups), 1.4 + 2.3 * len(shown))
     configs = [run.config for run in shown.values()]
     figure, grid = canvas("Cost by round", caption, configs, (len(shown), len(groups)), size)

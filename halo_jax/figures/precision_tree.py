@@ -30,13 +30,15 @@ def draw(runs: Mapping[str, Run]) -> Figure | None:
     A panel shows the path of most clients of its group. An arm whose precision rises again has no path down, and one
     that takes more than 18 steps, such as a mean over layers may, has none that could be read.
     """
-    paths = {arm: {group: _path(run, group) for group in groups_of(run)} for arm, run in selecting(runs).items()}
+    shown, left_out = selecting(runs)
+    paths = {arm: {group: _path(run, group) for group in groups_of(run)} for arm, run in shown.items()}
     paths = {arm: found for arm, found in paths.items() if all(_is_drawn(path) for path, _ in found.values())}
     if not paths:
         return None
     groups = list(dict.fromkeys(group for found in paths.values() for group in found))
     depth = max(len(path) for found in paths.values() for path, _ in found.values())
     caption = "The path of each group of clients down the tree of precisions (bits of weights-activations-errors)."
+    caption += left_out
     size = (1.0 + 3.2 * len(groups), 1.0 + (0.8 + 0.75 * depth) * len(paths))
     configs = [runs[arm].config for arm in paths]
     figure, grid = canvas("Precision tree", caption, configs, (len(paths), len(groups)), size)
