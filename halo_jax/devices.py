@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jax
 
-from halo_jax.cache import cache_folder
+from halo_jax.cache import own_cache_folder
 
 _FORCED = "xla_force_host_platform_device_count"  # the flag of XLA that says how many devices a CPU is
 
@@ -36,18 +36,18 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def keep_compiled_programs(folder: str | Path | None = None) -> Path | None:
+def keep_compiled_programs() -> Path | None:
     """Let later processes load what this one compiles; returns the cache folder, or None where there can be none.
 
-    `folder` is by default `cache_folder()`. A folder that JAX was given already (`JAX_COMPILATION_CACHE_DIR`) stays,
-    and one that cannot be written is done without: the cache saves time, it never decides whether a run works.
+    A folder that JAX was given already (`JAX_COMPILATION_CACHE_DIR`) stays, whoever's it is. The user's cache
+    folder is done without where it cannot be written or is not the user's alone: the cache saves time, it never
+    decides whether a run works.
     """
     given = jax.config.values["jax_compilation_cache_dir"]
     if given:
         return Path(given)
     try:
-        folder = Path(folder or cache_folder())
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = own_cache_folder()
     except OSError:
         return None
     if not os.access(folder, os.W_OK):

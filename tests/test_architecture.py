@@ -31,6 +31,7 @@ LAYERS = {
     0: {"types", "config", "fields", "field_kinds", "paper", "columns", "cache", "whole", "stopping", "digest"}
     | {"files", "visible", "summary"},
     1: {"quantize", "contraction", "native", "canonical", "batched", "grid_sums", "noise", "health", "fingerprint"}
+    | {"native.library"}
     | {"tracing", "tracing.layer_shapes", "tracing.dataflow", "tracing.products", "tracing.parts"}
     | {"compressors.wire", "compressors.huffman"}
     | {f"{folder}.base" for folder in TABLES if folder not in ("figures", "studies")},
@@ -60,6 +61,7 @@ LAYERS = {
 }
 ALSO = {
     "config": {"fields", "field_kinds"},
+    "cache": {"files"},
     "columns": {"types"},
     "fields": {"field_kinds", "paper"},
     "comparison": {"paper"},
@@ -90,7 +92,7 @@ ALSO = {
     "noise": {"grid_sums"},  # the operands that it changes
     "canonical": {"grid_sums"},  # the operands and exact sums of both platforms
     "batched": {"grid_sums"},
-    "native": {"grid_sums"},
+    "native": {"grid_sums", "native.library"},
     "quantize": {"native"},  # random draws
     "evaluation": {"clients", "training"},  # devices share batches as clients; one normalisation, one sum of losses
     "tensorboard": {"record"},  # it shows the same rows

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,36 @@ def test_a_folder_that_jax_was_given_stays(tmp_path):
 def test_a_folder_that_cannot_be_made_is_done_without(tmp_path, place):
     (tmp_path / "a-file").write_text("")
     assert kept(XDG_CACHE_HOME=str(tmp_path / place)) == "None None"
+
+
+def test_a_folder_that_others_can_write_to_is_made_anew(tmp_path):
+    folder = Path(kept(XDG_CACHE_HOME=str(tmp_path)).split()[0])
+    (folder / "a-program").write_text("")
+    folder.chmod(0o770)
+    assert kept(XDG_CACHE_HOME=str(tmp_path)) == f"{folder} {folder}"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert list(folder.iterdir()) == []
+    (folder / "a-program").write_text("")
+    folder.chmod(0o755)  # others may look
+    assert kept(XDG_CACHE_HOME=str(tmp_path)) == f"{folder} {folder}"
+    assert (folder / "a-program").exists()
+
+
+@pytest.mark.parametrize("whose", ["another's", "a link"])
+def test_a_folder_that_is_not_the_users_own_is_done_without(tmp_path, whose):
+    folder = Path(kept(XDG_CACHE_HOME=str(tmp_path)).split()[0])
+    if whose == "a link":
+        folder.rename(tmp_path / "elsewhere")
+        folder.symlink_to(tmp_path / "elsewhere")
+    elif os.geteuid() == 0:
+        os.chown(folder, 54321, -1)
+    else:
+        pytest.skip("only root can give folders away")
+    assert kept(XDG_CACHE_HOME=str(tmp_path)) == "None None"
+    folder.chmod(0o777)
+    given = kept(XDG_CACHE_HOME=str(tmp_path), JAX_COMPILATION_CACHE_DIR=str(folder))
+    assert given == f"{folder} {folder}"  # whoever gives a folder answers for it
+    assert folder.is_symlink() == (whose == "a link")
 
 
 def test_a_platform_that_is_not_there_is_one_line():

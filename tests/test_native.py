@@ -119,17 +119,3 @@ def test_where_kernels_cannot_be_built_xla_serves_and_the_reason_is_one_line(tmp
     assert why_not(CXX="false", **empty) == "the C++ compiler failed: without a word"
     assert why_not(CXX="g++ 'unclosed", **empty) == "kernels cannot be built: No closing quotation"
     assert list(tmp_path.rglob("*.so")) == []
-
-
-@pytest.mark.parametrize("place", ["/proc/nowhere", "cache"])
-def test_kernels_are_kept_or_built_for_one_process(tmp_path, place):
-    quick = tmp_path / "c++"  # the same library sooner
-    quick.write_text('#!/bin/bash\nexec c++ "${@/#-O3/-O0}"\n')
-    quick.chmod(0o755)
-    environment = {"CXX": str(quick), "XDG_CACHE_HOME": str(tmp_path / place)}
-    assert why_not(**environment) == ""
-    assert len(list(tmp_path.rglob("native-*.so"))) == (place == "cache")
-    for path in tmp_path.rglob("native-*.so"):
-        path.write_bytes(b"damaged")
-    assert why_not(**environment) == ""
-    assert not [path for path in tmp_path.rglob("*") if path.name.startswith("tmp")]

@@ -7,30 +7,20 @@ XLA's forms run; `HALO_JAX_KERNELS=xla` asks for them. Whole numbers know no NaN
 counts as 0 here (the masters of `wage` are int8 and never NaN).
 """
 
-import contextlib
-import ctypes
 import functools
-import hashlib
-import importlib.metadata
 import os
 import shlex
 import shutil
 import subprocess
-import tempfile
 import threading
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from halo_jax.cache import cache_folder
 from halo_jax.grid_sums import Operand, Window, back_window
+from halo_jax.native import library
 
-_FOLDER = Path(__file__).parent
-_SOURCES = ("contraction.cc", "threefry.cc", "multiply.h", "winograd.h", "image.h", "codes.h")
-_FLAGS = ("-O3", "-std=c++17", "-shared", "-fPIC")
-_HANDLERS = ("correlate", "weight_gradient", "uniform16")
 _PLAIN = Window()
 _ONE_AT_A_TIME = threading.Lock()
 _MOST_DENSE_VALUES = 2**18  # of either operand; above, XLA's dense products are as fast or faster
@@ -59,42 +49,17 @@ def _build_and_register() -> str:
         compiler = shlex.split(os.environ.get("CXX", "c++"))
         if not compiler or shutil.which(compiler[0]) is None:
             return "no C++ compiler; install g++ or set CXX"
-        library = _load(compiler)
+        compiled = library.load(compiler)
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").splitlines()
         return f"the C++ compiler failed: {next((line for line in said if 'error' in line), 'without a word')}"
     except (OSError, ValueError) as error:
         return f"kernels cannot be built: {error}"
-    if not library.supported():
+    if not compiled.supported():
         return "this CPU has no AVX2"
-    for name in _HANDLERS:
-        jax.ffi.register_ffi_target(f"halo_{name}", jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
+    for name in library.HANDLERS:
+        jax.ffi.register_ffi_target(f"halo_{name}", jax.ffi.pycapsule(getattr(compiled, name)), platform="cpu")
     return ""
-
-
-def _load(compiler: list[str]) -> ctypes.CDLL:
-    """The compiled library: from the cache folder, or built there; for this process alone if that can't be written."""
-    version = subprocess.run([*compiler, "--version"], capture_output=True, check=True).stdout
-    sources = b"".join((_FOLDER / name).read_bytes() for name in _SOURCES)
-    headers = importlib.metadata.version("jaxlib").encode()
-    recipe = sources + version + headers + repr((compiler, _FLAGS)).encode()
-    kept = cache_folder() / f"native-{hashlib.sha256(recipe).hexdigest()[:16]}.so"
-    with contextlib.suppress(OSError):  # not there, or damaged
-        return ctypes.CDLL(str(kept))
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(dir=kept.parent)
-    except OSError:
-        folder = tempfile.TemporaryDirectory()
-    with folder as name:
-        built = Path(name) / kept.name
-        units = [str(_FOLDER / name) for name in _SOURCES if name.endswith(".cc")]
-        command = [*compiler, *_FLAGS, f"-I{jax.ffi.include_dir()}", *units, "-o", str(built)]
-        subprocess.run(command, capture_output=True, check=True)
-        library = ctypes.CDLL(str(built))
-        if built.parent.parent == kept.parent:
-            os.replace(built, kept)  # at once: several processes may build
-        return library
 
 
 def dot(a: Operand, b: Operand, *, exact: bool) -> jax.Array:
