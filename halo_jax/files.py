@@ -33,8 +33,12 @@ def open_regular(path: str | Path, flags: int = os.O_RDONLY) -> BinaryIO:
 def read_bytes(path: str | Path, most: int) -> bytes:
     """The content of a regular file of at most `most` bytes. Raises OSError for any other, before it is read."""
     with open_regular(path) as file:
-        if os.fstat(file.fileno()).st_size <= most and len(content := file.read(most + 1)) <= most:
-            return content
+        size = os.fstat(file.fileno()).st_size
+        if size <= most:
+            content = file.read(size + 1)  # not `most`: room for so much is made first, for each small file
+            content += file.read(most - size) if len(content) > size else b""
+            if len(content) <= most:
+                return content
     raise OSError(errno.EFBIG, f"larger than the {most} bytes that are read of it", str(path))
 
 

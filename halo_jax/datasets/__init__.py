@@ -19,7 +19,8 @@ from halo_jax.datasets import (
     synthetic,
     tiny_imagenet,
 )
-from halo_jax.datasets.base import Dataset, DatasetError
+from halo_jax.datasets.base import Dataset, DatasetError, one_line
+from halo_jax.visible import visible
 
 __all__ = ["DATASETS", "VARIANTS", "Dataset", "DatasetError", "check_name", "load"]
 
@@ -66,7 +67,9 @@ def load(
     try:
         full = DATASETS[base](data_dir, **({"variant": variant} if variant else {}))
     except OSError as error:  # a folder or a file that cannot be read
-        raise DatasetError(f"{error.filename or data_dir or name}: {error.strerror or error}") from error
+        raise DatasetError(f"{visible(error.filename or data_dir or name)}: {one_line(error)}") from error
+    except MemoryError as error:
+        raise DatasetError(f"{visible(data_dir or name)}: it does not fit into this machine's memory") from error
     if full.train_images.shape[1:] != full.test_images.shape[1:]:
         found = f"{full.train_images.shape[1:]} for train, {full.test_images.shape[1:]} for test"
         raise DatasetError(f"{name}: found images of {found}; right: one shape")

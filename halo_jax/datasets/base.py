@@ -1,9 +1,24 @@
-"""What a data set is: arrays of small images, resident in memory or made from their numbers."""
+"""What a data set is: arrays of small images, resident in memory or made from their numbers; and how large it may be.
 
+Data come from strangers, so a reader knows from names, headers and sizes how much it is going to read, and refuses more
+than the limits here before it takes the memory. They leave room for the sets of the field and for one's own of some GB.
+"""
+
+import math
+import os
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
+
+from halo_jax.visible import visible
+
+MOST_BYTES = 2**34  # of all images: 16 GiB. Tiny ImageNet has 1.4 GB, EMNIST's byclass 0.6 GB.
+MOST_CLASSES = 2**16  # each is an output of the network; all of ImageNet has 21,841
+MOST_PIXELS = 2**22  # of an image: 2048x2048
+MOST_IMAGE_FILE = 5 * MOST_PIXELS  # bytes: four a pixel, as a file has that is not compressed, and what is beside them
+MOST_TEXT = 2**20  # bytes of a table or description; the longest that is published has half of that
+_LONGEST_QUOTE = 300  # characters of what was found that are shown
 
 
 class Dataset(NamedTuple):
@@ -28,10 +43,33 @@ class DatasetError(ValueError):
 
 
 def fault(place: Path | str, found: str, right: str) -> NoReturn:
-    """Raise DatasetError: what was found in a file or folder, and what is right."""
-    raise DatasetError(f"{place}: found {found}; right: {right}")
+    """Raise DatasetError: what was found in a file or folder, and what is right; in printable characters, not many."""
+    raise DatasetError(f"{visible(place)}: found {_quoted(found)}; right: {_quoted(right)}")
 
 
 def one_line(error: Exception) -> str:
-    """The first line of an error of a library, or its kind if it says nothing."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    """The first line of an error of a library, or its kind if it says nothing; in printable characters, not many."""
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return _quoted(next(iter(said.splitlines()), "") or type(error).__name__)
+
+
+def check_size(place: Path | str, *shapes: tuple[int, ...]) -> None:
+    """Raise DatasetError if arrays of bytes of these shapes, those of all images, are more than is read.
+
+    That is MOST_BYTES, and half of the machine's memory: images are copied where they are turned or shuffled.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    found, most = sum(math.prod(max(size, 1) for size in shape) for shape in shapes), min(MOST_BYTES, memory // 2)
+    if found > most:
+        fault(place, f"images of {found} bytes", f"at most {most} bytes on this machine")
+
+
+def check_classes(place: Path | str, count: int) -> None:
+    """Raise DatasetError if there are more classes than MOST_CLASSES."""
+    if count > MOST_CLASSES:
+        fault(place, f"{count} classes", f"at most {MOST_CLASSES}")
+
+
+def _quoted(text: str) -> str:
+    shown = visible(text)
+    return shown if len(shown) <= _LONGEST_QUOTE else f"{shown[:_LONGEST_QUOTE]}..."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from halo_jax.datasets import archives
+from halo_jax.datasets import archives, tar
 from halo_jax.datasets.archives import Files
 from halo_jax.datasets.base import Dataset, fault
 from halo_jax.datasets.places import search
@@ -17,6 +17,7 @@ from halo_jax.datasets.restricted_pickle import NotArrays, read_arrays
 TRAIN_BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
 TEST_BATCHES = ("test_batch",)
 NUM_CLASSES = 10
+MOST_BATCH = 2**25  # bytes of a file; the published ones hold 10,000 images in 31 MB
 _PIXELS = 3 * 32 * 32  # red, green, blue planes
 
 
@@ -31,9 +32,11 @@ def load(data_dir: str = "") -> Dataset:
 
 
 def _read(place: Path) -> Dataset | None:
-    if files := archives.find(place, "cifar-10-batches-bin", "cifar-10-binary.tar.gz"):
+    names = (*TRAIN_BATCHES, *TEST_BATCHES)
+    binary, python = tar.Wanted([f"{name}.bin" for name in names], MOST_BATCH), tar.Wanted(names, MOST_BATCH)
+    if files := archives.find(place, "cifar-10-batches-bin", "cifar-10-binary.tar.gz", binary):
         batch = _binary_batch
-    elif files := archives.find(place, "cifar-10-batches-py", "cifar-10-python.tar.gz"):
+    elif files := archives.find(place, "cifar-10-batches-py", "cifar-10-python.tar.gz", python):
         batch = _python_batch
     else:
         return None
@@ -49,7 +52,7 @@ def _upright(images: np.ndarray) -> np.ndarray:
 
 def _binary_batch(files: Files, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Planes uint8 `[D, 3072]`, labels int32 `[D]`: each image is one byte of label and its planes."""
-    raw = files.read(f"{name}.bin")
+    raw = files.read(f"{name}.bin", MOST_BATCH)
     if len(raw) % (1 + _PIXELS) or not raw:
         fault(files.path, f"{len(raw)} bytes in {name}.bin", f"a multiple of {1 + _PIXELS}; fetch it again")
     rows = np.frombuffer(raw, np.uint8).reshape(-1, 1 + _PIXELS)
@@ -59,7 +62,7 @@ def _binary_batch(files: Files, name: str) -> tuple[np.ndarray, np.ndarray]:
 def _python_batch(files: Files, name: str) -> tuple[np.ndarray, np.ndarray]:
     """The same from the python version, a pickled dict with `data` and a list `labels`."""
     try:
-        content = read_arrays(files.read(name))
+        content = read_arrays(files.read(name, MOST_BATCH))
     except NotArrays as error:
         fault(files.path, f"that {name} cannot be read ({error})", "the python version as published; fetch it again")
     images, labels = content.get(b"data"), content.get(b"labels")

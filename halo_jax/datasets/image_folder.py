@@ -3,19 +3,19 @@
     python launch.py --config.dataset=image_folder --config.data_dir=FOLDER
 
 All images are of one size. They are grey if every file is, else in colour. Classes are numbered in the order of their
-names.
+names. Files and folders may be links to others, as on a larger disk.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from halo_jax.datasets.base import Dataset, DatasetError, fault
-from halo_jax.datasets.images import ImageError, decode, in_colour
+from halo_jax.datasets.base import MOST_IMAGE_FILE, Dataset, DatasetError, check_classes, check_size, fault
+from halo_jax.datasets.images import ImageError, WrongSize, decode, in_colour
 from halo_jax.datasets.places import expand
+from halo_jax.files import read_bytes
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")  # those of images.FORMATS
 
 
 def load(data_dir: str = "") -> Dataset:
@@ -24,16 +24,19 @@ def load(data_dir: str = "") -> Dataset:
         raise DatasetError("image_folder: data_dir is empty; right: a folder with train/CLASS/*.png, test/CLASS/*.png")
     folder = expand(data_dir)
     classes = _classes(folder / "train")
+    check_classes(folder / "train", len(classes))
     if unknown := [name for name in _classes(folder / "test") if name not in classes]:
         fault(folder / "test" / unknown[0], "a class that train has not", f"one of {', '.join(classes)}")
-    read = {split: list(_read(folder / split, classes)) for split in ("train", "test")}
-    colour = any(image.shape[2] == 3 for split in read.values() for _, image, _ in split)
-    first_path, first, _ = read["train"][0]
-    for path, image, _ in (*read["train"], *read["test"]):
-        if image.shape[:2] != first.shape[:2]:
-            fault(path, f"an image of {_size(image)}", f"{_size(first)}, as {first_path} is")
-    train, test = (_stack(split, colour) for split in read.values())
-    return Dataset(*train, *test, len(classes))
+    files = {split: _files(folder / split, classes) for split in ("train", "test")}
+    first, _ = files["train"][0]
+    height, width, _ = _image(first).shape
+    check_size(folder, *((len(listed), height, width, 3) for listed in files.values()))
+    images = [_image(path, first, (height, width)) for listed in files.values() for path, _ in listed]
+    if any(image.shape[2] == 3 for image in images):
+        images = [in_colour(image) for image in images]
+    train = len(files["train"])
+    labels = np.array([label for listed in files.values() for _, label in listed], np.int32)
+    return Dataset(np.stack(images[:train]), labels[:train], np.stack(images[train:]), labels[train:], len(classes))
 
 
 def _classes(split: Path) -> list[str]:
@@ -45,26 +48,25 @@ def _classes(split: Path) -> list[str]:
     return classes
 
 
-def _read(split: Path, classes: list[str]) -> Iterator[tuple[Path, np.ndarray, int]]:
-    """Path, image and label of each file of a split, class by class, in the order of names."""
+def _files(split: Path, classes: list[str]) -> list[tuple[Path, int]]:
+    """Path and label of each image of a split, class by class, in the order of names."""
+    found = []
     for label, name in enumerate(classes):
         if split.name == "test" and not (split / name).is_dir():
             continue
         paths = sorted(path for path in (split / name).iterdir() if path.suffix.lower() in SUFFIXES)
         if not paths:
             fault(split / name, "no images", f"some that end in {', '.join(SUFFIXES)}")
-        for path in paths:
-            try:
-                yield path, decode(path.read_bytes()), label
-            except ImageError as error:
-                fault(path, f"that it cannot be read ({error})", "a whole image of 8 bits a channel")
+        found += [(path, label) for path in paths]
+    return found
 
 
-def _stack(split: list[tuple[Path, np.ndarray, int]], colour: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 `[D, H, W, C]`, labels int32 `[D]`."""
-    images = np.stack([in_colour(image) if colour else image for _, image, _ in split])
-    return images, np.array([label for *_, label in split], np.int32)
-
-
-def _size(image: np.ndarray) -> str:
-    return f"{image.shape[0]}x{image.shape[1]}"
+def _image(path: Path, first: Path | None = None, size: tuple[int, int] | None = None) -> np.ndarray:
+    """An image, of the same size as the first."""
+    try:
+        return decode(read_bytes(path, MOST_IMAGE_FILE), size=size)
+    except WrongSize as error:
+        height, width = size or (0, 0)
+        fault(path, f"an image of {error}", f"{height}x{width}, as {first} is")
+    except ImageError as error:
+        fault(path, f"that it cannot be read ({error})", "a whole image of 8 bits a channel")

@@ -5,49 +5,65 @@ A file holds a struct `dataset` with `train` and `test`, each with `images` uint
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import scipy.io
 
-from halo_jax.datasets.base import Dataset, fault, one_line
+from halo_jax.datasets import mat_file
+from halo_jax.datasets.base import Dataset, DatasetError, check_size, fault, one_line
+from halo_jax.files import open_regular
 
 _SIDE = 28
 _INT32 = -(2**31), 2**31 - 1
+_SPLIT = {"images": None, "labels": None}
+_LAYOUT = {"dataset": {"train": {**_SPLIT, "writers": None}, "test": _SPLIT}}
 
 
 def read_dataset(path: Path, num_classes: int) -> Dataset:
     """Read a file, images as they are stored: their rows are the columns of the upright images.
 
-    Raises DatasetError, one line, if it is broken or holds something else.
+    Raises DatasetError, one line, if it is broken or holds something else, or more than is read.
     """
-    try:
-        content = scipy.io.loadmat(path, simplify_cells=True)  # structs as dicts, columns as vectors
-    except Exception as error:  # scipy raises many kinds, and NotImplementedError for the HDF5 form
-        fault(path, f"that it cannot be read ({one_line(error)})", "a whole Matlab 5 file; fetch it again")
-    splits = content.get("dataset")
-    if not isinstance(splits, dict) or not all(isinstance(splits.get(split), dict) for split in ("train", "test")):
+    content = _read(path).get("dataset", {})
+    if not content.keys() >= {"train", "test"}:
         fault(path, "no struct dataset with train and test", "EMNIST's Matlab file")
-    train, test = splits["train"], splits["test"]
+    train, test = content["train"], content["test"]
     images, labels = _split(path, train, "train")
     writers = _whole(path, train, "train", "writers", len(images)) if "writers" in train else None
     return Dataset(images, labels, *_split(path, test, "test"), num_classes, writers)
 
 
-def _split(path: Path, split: dict, name: str) -> tuple[np.ndarray, np.ndarray]:
+def _read(path: Path) -> dict[str, Any]:
+    shapes: list[tuple[int, ...]] = []
+
+    def check(shape: tuple[int, ...]) -> None:
+        shapes.append(shape)
+        check_size(path, *shapes)
+
+    try:
+        with open_regular(path) as file:
+            return mat_file.read(file, _LAYOUT, check)
+    except DatasetError:
+        raise
+    except Exception as error:  # a damaged file may raise anything
+        fault(path, f"that it cannot be read ({one_line(error)})", "a whole Matlab 5 file; fetch it again")
+
+
+def _split(path: Path, split: dict[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 `[D, 28, 28, 1]`, labels int32 `[D]`."""
-    images = np.atleast_2d(split.get("images", ()))
+    if "images" not in split:
+        fault(path, f"no {name} images", f"uint8 (images, {_SIDE**2})")
+    images = split["images"]
     if images.dtype != np.uint8 or images.ndim != 2 or images.shape[1] != _SIDE**2:
         fault(path, f"{name} images {images.dtype} {images.shape}", f"uint8 (images, {_SIDE**2})")
     return images.reshape(-1, _SIDE, _SIDE, 1), _whole(path, split, name, "labels", len(images))
 
 
-def _whole(path: Path, split: dict, name: str, field: str, count: int) -> np.ndarray:
+def _whole(path: Path, split: dict[str, np.ndarray], name: str, field: str, count: int) -> np.ndarray:
     """One whole number per image, int32 `[D]`."""
-    found = np.atleast_1d(split.get(field, ()))
-    if (
-        found.shape != (count,)
-        or found.dtype.kind not in "uif"
-        or not (found == np.clip(np.round(found), *_INT32)).all()
-    ):
-        fault(path, f"{name} {field} {found.dtype} {found.shape}", f"whole numbers ({count},), one per image")
-    return found.astype(np.int32)
+    if field not in split:
+        fault(path, f"no {name} {field}", f"whole numbers ({count}, 1), one per image")
+    found = split[field]
+    if sorted(found.shape) != sorted((1, count)) or not (found == np.clip(np.round(found), *_INT32)).all():
+        fault(path, f"{name} {field} {found.dtype} {found.shape}", f"whole numbers ({count}, 1), one per image")
+    return found.reshape(-1).astype(np.int32)

@@ -10,7 +10,7 @@ import numpy as np
 
 from halo_jax.datasets import tiny_imagenet_files
 from halo_jax.datasets.archives import Files
-from halo_jax.datasets.base import Dataset
+from halo_jax.datasets.base import Dataset, check_size
 from halo_jax.datasets.places import search
 
 
@@ -28,11 +28,13 @@ def _read(place: Path) -> Dataset | None:
     files = tiny_imagenet_files.find(place)
     if files is None:
         return None
-    return Dataset(*_split(files, "train"), *_split(files, "test"), tiny_imagenet_files.NUM_CLASSES)
+    totals = {split: tiny_imagenet_files.count(files, split) for split in ("train", "test")}
+    check_size(files.path, *((total, *tiny_imagenet_files.IMAGE_SHAPE) for total in totals.values()))
+    train, test = (_split(files, split, total) for split, total in totals.items())
+    return Dataset(*train, *test, tiny_imagenet_files.NUM_CLASSES)
 
 
-def _split(files: Files, split: str) -> tuple[np.ndarray, np.ndarray]:
-    total = tiny_imagenet_files.count(files, split)
+def _split(files: Files, split: str, total: int) -> tuple[np.ndarray, np.ndarray]:
     images, labels = np.empty((total, *tiny_imagenet_files.IMAGE_SHAPE), np.uint8), np.empty(total, np.int32)
     for number, (_, image, label) in enumerate(tiny_imagenet_files.examples(files, split)):
         images[number], labels[number] = image, label

@@ -16,8 +16,8 @@ import numpy as np
 
 from halo_jax.datasets import archives
 from halo_jax.datasets.archives import Files
-from halo_jax.datasets.base import fault
-from halo_jax.datasets.images import ImageError, decode, in_colour
+from halo_jax.datasets.base import MOST_IMAGE_FILE, check_size, fault
+from halo_jax.datasets.images import ImageError, WrongSize, decode, in_colour
 from halo_jax.datasets.shapes import SHAPES
 
 FOLDER, ARCHIVE = "tiny-imagenet-200", "tiny-imagenet-200.zip"
@@ -44,17 +44,19 @@ def examples(files: Files, split: str) -> Iterator[tuple[str, np.ndarray, int]]:
     """
     for path, label in _listed(files, split):
         try:
-            image = in_colour(decode(files.read(path)))
+            yield path, in_colour(decode(files.read(path, MOST_IMAGE_FILE), ("JPEG",), IMAGE_SHAPE[:2])), label
+        except WrongSize as error:
+            fault(files.path, f"{path} of {error}", f"{IMAGE_SHAPE[0]}x{IMAGE_SHAPE[1]}")
         except ImageError as error:
             fault(files.path, f"that {path} cannot be read ({error})", "a whole image; fetch it again")
-        if image.shape != IMAGE_SHAPE:
-            fault(files.path, f"{path} of {image.shape}", f"{IMAGE_SHAPE}")
-        yield path, image, label
 
 
 def count(files: Files, split: str) -> int:
-    """How many images a split has."""
-    return sum(1 for _ in _listed(files, split))
+    """How many images a split has. Raises DatasetError for more than are read."""
+    total = 0
+    for total, _ in enumerate(_listed(files, split), start=1):
+        check_size(files.path, (total, *IMAGE_SHAPE))
+    return total
 
 
 def _listed(files: Files, split: str) -> Iterator[tuple[str, int]]:

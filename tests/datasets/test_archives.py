@@ -5,10 +5,11 @@ import zipfile
 
 import pytest
 
-from halo_jax.datasets import archives
+from halo_jax.datasets import archives, tar
 from halo_jax.datasets.base import DatasetError
 
 CONTENT = {"a.txt": b"one two\n\nthree\n", "deep/b.bin": bytes(range(256)) * 40}
+MOST = len(CONTENT["deep/b.bin"])
 
 
 def _write(place, form):
@@ -32,7 +33,8 @@ def _write(place, form):
 
 
 def _find(place, form):
-    return archives.find(place, "things", "things.zip" if form == "folder" else f"things.{form}")
+    wanted = tar.Wanted(CONTENT, MOST)
+    return archives.find(place, "things", "things.zip" if form == "folder" else f"things.{form}", wanted)
 
 
 each_form = pytest.mark.parametrize("form", ["folder", "zip", "tar.gz"])
@@ -46,7 +48,7 @@ def test_files_are_read_from_the_place_and_from_the_thing_itself(tmp_path, form)
         files = _find(place, form)
         assert files is not None
         assert files.path == path
-        assert {name: files.read(name) for name in CONTENT} == CONTENT
+        assert {name: files.read(name, MOST) for name in CONTENT} == CONTENT
         assert files.read_lines("a.txt") == [["one", "two"], ["three"]]
 
 
@@ -55,7 +57,7 @@ def test_a_missing_file_and_one_that_is_no_text_are_one_line(tmp_path, form):
     path = _write(tmp_path, form)
     files = _find(tmp_path, form)
     with pytest.raises(DatasetError, match=re.escape(f"{path}: found no c.txt; right: all its files;")):
-        files.read("c.txt")
+        files.read("c.txt", MOST)
     with pytest.raises(DatasetError, match=re.escape(f"{path}: found that deep/b.bin is no text")):
         files.read_lines("deep/b.bin")
 
@@ -77,4 +79,4 @@ def test_a_zip_whose_content_is_broken_is_one_line(tmp_path):
     raw[raw.index(b"deep/b.bin") + 30] ^= 0xFF
     path.write_bytes(raw)
     with pytest.raises(DatasetError, match=re.escape(f"{path}: found that deep/b.bin cannot be read (")):
-        _find(tmp_path, "zip").read("deep/b.bin")
+        _find(tmp_path, "zip").read("deep/b.bin", MOST)

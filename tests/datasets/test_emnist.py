@@ -145,14 +145,14 @@ def test_wrong_idx_files_are_one_line(tmp_path, damage, message):
 
 COUNT = 20
 WRONG_MATLAB = {
-    "no images": ({"images": None}, "found train images float64 (1, 0); right: uint8 (images, 784)"),
+    "no images": ({"images": None}, "found no train images; right: uint8 (images, 784)"),
     "float images": ({"images": np.zeros((COUNT, 784))}, "found train images float64 (20, 784)"),
     "other images": ({"images": np.zeros((COUNT, 99), np.uint8)}, "found train images uint8 (20, 99)"),
-    "no labels": ({"labels": None}, "found train labels float64 (0,); right: whole numbers (20,), one per image"),
+    "no labels": ({"labels": None}, "found no train labels; right: whole numbers (20, 1), one per image"),
     "fewer labels": ({"labels": np.ones((19, 1))}, "found train labels "),
-    "broken labels": ({"labels": np.full((COUNT, 1), 0.5)}, "found train labels float64 (20,); right: whole numbers"),
-    "no numbers": ({"labels": "a" * COUNT}, "found train labels <U20 (1,)"),
-    "NaN": ({"writers": np.full((COUNT, 1), np.nan)}, "found train writers float64 (20,)"),
+    "broken labels": ({"labels": np.full((COUNT, 1), 0.5)}, "found train labels float64 (20, 1); right: whole numbers"),
+    "no numbers": ({"labels": "a" * COUNT}, "that it cannot be read (labels is no array of numbers)"),
+    "NaN": ({"writers": np.full((COUNT, 1), np.nan)}, "found train writers float64 (20, 1)"),
     "fewer writers": ({"writers": np.ones((19, 1))}, "found train writers "),
     "labels out of range": ({"labels": np.full((COUNT, 1), 10)}, "found labels from 10 to 10 in train; right: 0 to 9"),
 }
@@ -168,8 +168,14 @@ def test_wrong_matlab_files_are_one_line(tmp_path, change, message):
 
 def test_a_file_that_is_not_emnists_or_is_cut_off_is_one_line(tmp_path):
     path = tmp_path / "emnist-digits.mat"
-    scipy.io.savemat(path, {"dataset": {"train": 1}})
-    assert "found no struct dataset with train and test" in message_of(datasets.load, "emnist/digits", str(tmp_path))
+    for content, message in (
+        ({"dataset": {"train": {"images": 1}}}, "found no struct dataset with train and test"),
+        ({"data": 1}, "found no struct dataset with train and test"),
+        ({"dataset": {"train": 1}}, "found that it cannot be read (train is not one struct)"),
+        ({"dataset": {"train": {"images": {}}}}, "found that it cannot be read (images is no array of numbers)"),
+    ):
+        scipy.io.savemat(path, content)
+        assert message in message_of(datasets.load, "emnist/digits", str(tmp_path))
     write_emnist_matlab(tmp_path, "digits", emnist_splits(10))
     whole = path.read_bytes()
     for raw in (b"", b"MATLAB", whole[:1000], whole[:150]):

@@ -39,11 +39,12 @@ REFUSED = {
     "no dict": (pickle.dumps([1]), "a pickled list, no dict"),
     "a cut pickle": (RAW[:-10], "a broken pickle"),
     "noise": (b"\x80\2" + b"\xff" * 20, "a broken pickle"),
+    "text of protocol 0": (b"S'data'\n.", "a broken pickle: it does what no array needs, 0x53"),
     "nothing": (b"", "a broken pickle"),
     "other numbers": (RAW.replace(b"u1K", b"f4K"), "an array that is not of bytes"),
     "objects": (RAW.replace(b"u1K", b"O8K"), "an array that is not of bytes"),
     "another shape": (RAW.replace(b"J\0\x0c\0\0", b"J\1\x0c\0\0"), r"6144 bytes for an array of \(2, 3073\)"),
-    "an array without state": (b"}S'data'\ncnumpy\nndarray\n)Rs.", "a broken array"),
+    "an array without state": (b"}U\x04datacnumpy\nndarray\n)Rs.", "a broken array"),
 }
 
 

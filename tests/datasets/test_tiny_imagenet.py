@@ -53,8 +53,8 @@ def test_missing_names_the_places_and_the_command(tmp_path, monkeypatch):
     assert message.endswith("python experiments/prepare.py tiny_imagenet")
 
 
-def _image(mode, size):
-    Image.new(mode, size).save(raw := io.BytesIO(), "PNG")
+def _image(format, size):
+    Image.new("RGB", size).save(raw := io.BytesIO(), format)
     return raw.getvalue()
 
 
@@ -86,9 +86,10 @@ BROKEN = {
     "an image is cut off": (_edit(IMAGE, lambda raw: raw[:-200]), f"found that {IMAGE} cannot be read ("),
     "no image": (_edit(IMAGE, lambda raw: b"<html>"), f"found that {IMAGE} cannot be read (no image); right: a whole"),
     "another size": (
-        _edit(IMAGE, lambda raw: _image("RGB", (32, 64))),
-        f"found {IMAGE} of (64, 32, 3); right: (64, 64, 3)",
+        _edit(IMAGE, lambda raw: _image("JPEG", (32, 64))),
+        f"found {IMAGE} of 64x32; right: 64x64",
     ),
+    "no JPEG": (_edit(IMAGE, lambda raw: _image("PNG", (64, 64))), f"found that {IMAGE} cannot be read (no image)"),
 }
 
 
