@@ -18,7 +18,7 @@ MOST_CLASSES = 2**16  # each is an output of the network; all of ImageNet has 21
 MOST_PIXELS = 2**22  # of an image: 2048x2048
 MOST_IMAGE_FILE = 5 * MOST_PIXELS  # bytes: four a pixel, as a file has that is not compressed, and what is beside them
 MOST_TEXT = 2**20  # bytes of a table or description; the longest that is published has half of that
-_LONGEST_QUOTE = 300  # characters of what was found that are shown
+_LONGEST = 300  # characters of what was found that are shown
 
 
 class Dataset(NamedTuple):
@@ -44,13 +44,13 @@ class DatasetError(ValueError):
 
 def fault(place: Path | str, found: str, right: str) -> NoReturn:
     """Raise DatasetError: what was found in a file or folder, and what is right; in printable characters, not many."""
-    raise DatasetError(f"{visible(place)}: found {_quoted(found)}; right: {_quoted(right)}")
+    raise DatasetError(f"{visible(place)}: found {visible(found):.{_LONGEST}}; right: {visible(right):.{_LONGEST}}")
 
 
 def one_line(error: Exception) -> str:
     """The first line of an error of a library, or its kind if it says nothing; in printable characters, not many."""
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return _quoted(next(iter(said.splitlines()), "") or type(error).__name__)
+    return f"{visible(next(iter(said.splitlines()), '') or type(error).__name__):.{_LONGEST}}"
 
 
 def check_size(place: Path | str, *shapes: tuple[int, ...]) -> None:
@@ -68,8 +68,3 @@ def check_classes(place: Path | str, count: int) -> None:
     """Raise DatasetError if there are more classes than MOST_CLASSES."""
     if count > MOST_CLASSES:
         fault(place, f"{count} classes", f"at most {MOST_CLASSES}")
-
-
-def _quoted(text: str) -> str:
-    shown = visible(text)
-    return shown if len(shown) <= _LONGEST_QUOTE else f"{shown[:_LONGEST_QUOTE]}..."

@@ -1,4 +1,8 @@
-"""Device files: one chip as YAML, every constant of it with its unit in its name; nothing is guessed or left out."""
+"""Device files: one chip as YAML, every constant of it with its unit in its name; nothing is guessed or left out.
+
+A file of a stranger is text: a regular file, small, and with few of YAML's aliases, of which a few lines can make more
+than memory holds.
+"""
 
 import dataclasses
 import difflib
@@ -11,6 +15,9 @@ from typing import Any, TypeVar
 
 import yaml
 
+from halo_jax.files import read_bytes
+from halo_jax.visible import visible
+
 UNITS = ("pj", "fj", "nj", "us", "ns", "s", "mm2", "um2", "mhz", "mj", "ms", "ps", "ghz")
 # Above 0, as a chip is divided by its clock; and such that no cost leaves the range of float32.
 _RANGES = {
@@ -18,6 +25,9 @@ _RANGES = {
     float: (1e-12, 1e12, "a number from 1e-12 to 1e12"),
 }
 _PLATFORM = "platform"
+_MOST_BYTES = 2**16  # a file of ours has 1,300
+_LONGEST = 500  # characters of what is wrong that are shown
+_ALIAS, _MOST_ALIASES = re.compile(r"\*[^\s*]"), 8  # none is needed; comments may have some asterisks
 Device = TypeVar("Device")
 
 
@@ -42,13 +52,13 @@ def load(path: str | Path, platform: str, kind: type[Device]) -> Device:
         in another unit), twice there, or no number; or the file cannot be read.
     """
     try:
-        return _device(Path(path).read_text(encoding="utf-8"), platform, kind)
+        return _device(read_bytes(path, _MOST_BYTES).decode(), platform, kind)
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or error}") from error
+        raise ValueError(f"{visible(path)}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not YAML: {error}") from error
+        raise ValueError(f"{visible(path)}: not YAML: {error}") from error
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{visible(path)}: {visible(error):.{_LONGEST}}") from error
 
 
 def text_of(device: Any, platform: str) -> str:
@@ -62,9 +72,13 @@ def save(device: Any, platform: str, path: str | Path) -> None:
 
 
 def _parsed(text: str) -> Any:
+    if len(_ALIAS.findall(text)) > _MOST_ALIASES:
+        raise ValueError(f"not a device: more than {_MOST_ALIASES} aliases, each a name after an asterisk")
     try:
         return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, LookupError, AttributeError) as error:  # the last two: a wrong !!tag
+    except ValueError:
+        raise
+    except Exception as error:  # a wrong !!tag may raise anything
         raise ValueError(f"not YAML: {' '.join(str(error).split())}") from error
 
 
@@ -79,7 +93,7 @@ def _device(text: str, platform: str, kind: type[Device]) -> Device:
     for name in values:
         if name not in fields:
             raise ValueError(_unknown(str(name), list(fields)))
-    names = re.findall(r"(\w+)[\"']?\s*:", re.sub(r"(^|\s)#.*", "", text))  # YAML would keep the last of two
+    names = re.findall(r"\b(\w+)[\"']?\s*:", re.sub(r"(^|\s)#.*", "", text))  # YAML would keep the last of two
     twice = [name for name in (_PLATFORM, *fields) if names.count(name) > 1]
     if twice:
         raise ValueError(f"{twice[0]} is there twice; allowed: each field once")

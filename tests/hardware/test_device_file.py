@@ -203,6 +203,9 @@ def test_devices_of_another_platform_are_refused_both_ways(file):
         (b"platform: halosim\x00", "not YAML: "),
         (bytes(range(256)), "not YAML: "),
         (b"platform: !!python/object/apply:os.getcwd []", "not YAML: "),
+        (b"platform: halosim\nlanes: 1" + b":1" * 300 + b".5", "not YAML: int too large to convert to float"),
+        (b"platform: !!" + b"x" * 5000, "not YAML: could not determine a constructor for the tag "),
+        (b"platform: !!\xc2\x9b2J", "not YAML: "),
     ],
 )
 def test_what_is_no_device_at_all_is_refused(content, message, file):
