@@ -9,6 +9,7 @@ from halo_jax.claims import Claim
 from halo_jax.comparison import Row
 from halo_jax.record import Run
 from halo_jax.report import HEADS, LEGEND, Cell, GroupRow, TableRow, cells, groups, table
+from halo_jax.visible import visible
 
 STYLE = """
 body { max-width: 60rem; margin: 2.5rem auto; padding: 0 1.25rem; color: #1b1f24; background: #fff;
@@ -119,7 +120,7 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{key}.")
         else:
-            flat[prefix + key] = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            flat[visible(prefix + key)] = visible(", ".join(map(str, value)) if isinstance(value, list) else value)
     return flat
 
 

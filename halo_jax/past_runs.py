@@ -123,17 +123,11 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _read(folder: Path) -> Run:
-    """A run with a whole and valid config: a field that is younger than the run has its default."""
     try:
-        run = record.read(folder)
+        return record.read(folder)
     except RecordError as error:
         wrong = str(error).partition("; put a good copy back")[0]
         raise RecordError(f"{wrong}; put a good copy back, or leave this folder out") from error
-    try:
-        config = schema.of_record(run.config)
-    except ConfigError as error:
-        raise RecordError(f"{visible(folder / record.CONFIG)}: {error}") from error
-    return run._replace(config=json.loads(json.dumps(config.to_dict())))
 
 
 def _mark(name: str, run: Run) -> str:

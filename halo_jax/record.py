@@ -15,9 +15,10 @@ from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
 
+from halo_jax import config as schema
 from halo_jax import files
 from halo_jax.columns import cells_of, typed
-from halo_jax.summary import check
+from halo_jax.record_checks import check_clients, check_labels, check_nesting, check_rounds, check_summary
 from halo_jax.visible import visible
 
 CONFIG, ROUNDS, CLIENTS, SUMMARY = "config.json", "rounds.csv", "clients.csv", "summary.json"
@@ -107,9 +108,6 @@ class FingerprintRecord(NamedTuple):
 _TABLES: dict[str, Any] = {CLIENTS: ClientRecord, FINGERPRINTS: FingerprintRecord, ROUNDS: RoundRecord}  # as written
 
 
-Tables = Mapping[str, Mapping[str, np.ndarray]]  # file -> column -> one entry a row
-
-
 class Run(NamedTuple):
     """A run folder in memory: a CSV is a dict of columns, one entry a row, NaN for an empty cell."""
 
@@ -165,43 +163,24 @@ def resume(folder: str | Path, rounds_done: int) -> None:
 def read(folder: str | Path) -> Run:
     """Read a run folder, complete rounds only. Raises RecordError if a file is missing or wrong."""
     folder = Path(folder)
-    config = read_json(folder / CONFIG)
+    config = _read_config(folder / CONFIG)
     # In the other order than they are written, since the run may go on meanwhile.
     read_last_first = reversed(_TABLES.items())
     rounds, fingerprints, clients = (_read_table(folder / name, get_type_hints(kind)) for name, kind in read_last_first)
     clients = {name: column[np.isin(clients["round"], rounds["round"])] for name, column in clients.items()}
-    with _errors_of(folder / SUMMARY, _ADVICE):
-        summary = read_json(folder / SUMMARY) if (folder / SUMMARY).exists() else {}
-        check(summary)
-    finished = bool(summary.get("finished"))
-    tables = {ROUNDS: rounds, CLIENTS: clients, **({FINGERPRINTS: fingerprints} if finished else {})}
-    _require_all_rounds(folder, tables, config.get("rounds"), finished)
+    summary = read_json(folder / SUMMARY) if (folder / SUMMARY).exists() else {}
     labels = _read_labels(folder / LABELS) if (folder / LABELS).exists() else None
-    _require_clients(folder, {CLIENTS: clients, LABELS: labels or {}}, config.get("num_clients"))
+    with _errors_of(folder / SUMMARY, _ADVICE):
+        check_summary(summary)
+    done, all_of_them = len(rounds["round"]), config["rounds"] if summary.get("finished") else None
+    tables = {ROUNDS: rounds, CLIENTS: clients, **({FINGERPRINTS: fingerprints} if all_of_them else {})}
+    for name, table in tables.items():
+        with _errors_of(folder / name, _ADVICE):
+            check_rounds(table, done, all_of_them)
+    for name, table in {CLIENTS: clients, **({LABELS: labels} if labels else {})}.items():
+        with _errors_of(folder / name, _ADVICE):
+            check_clients(table, config["num_clients"])
     return Run(config, rounds, clients, summary, labels)
-
-
-def _require_all_rounds(folder: Path, tables: Tables, rounds: Any, finished: bool) -> None:
-    """Raise RecordError unless each table has the rounds from 1 in order, once in `rounds.csv`, of a finished run all.
-
-    A run that goes on may have written a round's clients and not yet the round itself.
-    """
-    done = len(tables[ROUNDS]["round"])
-    for name, table in tables.items():
-        found = table["round"].tolist() if name == ROUNDS else list(dict.fromkeys(table["round"].tolist()))
-        if found[:done] != list(range(1, done + 1)) or (finished and len(found) != rounds):
-            wrong = f"the run is finished, but this is not all of rounds 1 to {rounds}"
-            wrong = wrong if finished else f"this is not all of rounds 1 to {done}, which rounds.csv has"
-            raise RecordError(f"{visible(folder / name)}: {wrong}; {_ADVICE}")
-
-
-def _require_clients(folder: Path, tables: Tables, clients: Any) -> None:
-    """Raise RecordError for the number of a client that the experiment does not have."""
-    for name, table in tables.items():
-        numbers = table["client"].tolist() if table else []
-        if numbers and not (isinstance(clients, int) and max(numbers) < clients):
-            wrong = f"client {max(numbers)} of num_clients={clients!r}, which count from 0"
-            raise RecordError(visible(f"{folder / name}: {wrong}; {_ADVICE}"))
 
 
 def write(path: str | Path, data: str | bytes) -> None:
@@ -249,6 +228,7 @@ def read_json(path: Path) -> dict[str, Any]:
         value = json.loads(files.read_bytes(path, MOST_BYTES))
         if not isinstance(value, dict):
             raise ValueError("not a JSON object")
+        check_nesting(value)
         return value
 
 
@@ -282,9 +262,15 @@ def _read_labels(path: Path) -> dict[str, np.ndarray]:
         right = ["client", "images", *(f"class_{number}" for number in range(len(names) - 2))]
     table = _read_table(path, dict.fromkeys(right, int))
     with _errors_of(path, _ADVICE):
-        if table["client"].tolist() != list(range(len(table["client"]))) or len(right) < 3 or not table["client"].size:
-            raise ValueError("not a row for each client, from client 0 on, and a column for each class")
+        check_labels(table)
     return table
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """The whole and valid config of a run: a field that is younger than the run has its default."""
+    recorded = read_json(path)
+    with _errors_of(path):
+        return json.loads(json.dumps(schema.of_record(recorded).to_dict()))
 
 
 def _text_of(path: Path) -> str:

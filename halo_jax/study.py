@@ -24,6 +24,7 @@ from halo_jax.selectors import SELECTORS
 from halo_jax.studies import STUDIES, Table
 from halo_jax.studies.base import chip_of
 from halo_jax.terminal import say
+from halo_jax.visible import visible
 
 MOST_ROWS = 60  # that are printed; all are in the files
 _UNITS = {"mj": "mJ", "s": "s", "mm2": "mm²", "percent": "%", "bits": "bits"}
@@ -102,7 +103,7 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, float | np.floating):
         return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
-    return str(value)
+    return visible(value)
 
 
 def _is_number(value: Any) -> bool:

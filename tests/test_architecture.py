@@ -29,7 +29,7 @@ TABLES = {
 # The import table. A layer may import the layers named beside it; what else a module may import is in ALSO.
 LAYERS = {
     0: {"types", "config", "fields", "field_kinds", "paper", "columns", "cache", "whole", "stopping", "digest"}
-    | {"files", "visible", "summary"},
+    | {"files", "visible", "record_checks"},
     1: {"quantize", "contraction", "native", "canonical", "batched", "grid_sums", "noise", "health", "fingerprint"}
     | {"native.library"}
     | {"tracing", "tracing.layer_shapes", "tracing.dataflow", "tracing.products", "tracing.parts"}
@@ -97,7 +97,7 @@ ALSO = {
     "evaluation": {"clients", "training"},  # devices share batches as clients; one normalisation, one sum of losses
     "tensorboard": {"record"},  # it shows the same rows
     "assemble": {"federation", "entries"},  # it fills in the federation's stages
-    "page": {"report", "comparison", "claims"},
+    "page": {"visible", "report", "comparison", "claims"},
     "claims": {"paper", "report"},
     "reproduction": {"run_folder", "sweep"},  # the page holds their tables
     "results": {"assemble", ""},  # turns what the stages return into rows; "" is the package's own version

@@ -1,11 +1,13 @@
 """The run folder keeps every bit and survives an interruption."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from halo_jax import files, record
+from halo_jax.config import default
 from halo_jax.record import ClientRecord, FingerprintRecord, RoundRecord
 from tests.record_fixture import write_run
 
@@ -66,7 +68,7 @@ ROUND = RoundRecord(
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    record.create(tmp_path / "run", {"selector": {"name": "static"}, "phases": (0.6, 0.4), "num_clients": 1})
+    record.create(tmp_path / "run", {"selector": {"name": "static"}, "seeds": (3, 4)})
     return tmp_path / "run"
 
 
@@ -172,6 +174,7 @@ def test_resume_keeps_the_bytes_of_what_it_keeps(tmp_path):
 def test_config_and_summary_come_back(folder):
     record.finish(folder, {"accuracy": np.float32(0.1), "bits": np.arange(2), "loss": np.nan, "seed": np.int32(3)})
     run = record.read(folder)
-    assert run.config == {"selector": {"name": "static"}, "phases": [0.6, 0.4], "num_clients": 1}
+    defaults = json.loads(json.dumps(default().to_dict()))
+    assert run.config == {**defaults, "seeds": [3, 4], "selector": {**defaults["selector"], "name": "static"}}
     assert run.summary == {"accuracy": 0.1, "bits": [0, 1], "loss": None, "seed": 3}
     assert not run.selects

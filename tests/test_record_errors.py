@@ -18,7 +18,7 @@ PRINTS = [FingerprintRecord(1, "aggregate", None, "00000000deadbeef")]
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    record.create(tmp_path / "run", {"selector": {"name": "static"}, "phases": (0.6, 0.4)})
+    record.create(tmp_path / "run", {"selector": {"name": "static"}})
     return tmp_path / "run"
 
 
