@@ -169,8 +169,8 @@ def _together(action: Callable[[], Any]) -> Any:
         result = action()
     except Exception as error:  # the others must hear of any
         failure = error
-    line = (str(failure) or type(failure).__name__) if failure else ""
-    lines = _gather(np.frombuffer(line.encode()[:_MESSAGE_BYTES].ljust(_MESSAGE_BYTES, b"\0"), np.uint8))
+    line = ((str(failure) or type(failure).__name__) if failure else "").encode(errors="replace")
+    lines = _gather(np.frombuffer(line[:_MESSAGE_BYTES].ljust(_MESSAGE_BYTES, b"\0"), np.uint8))
     if failure:
         raise failure
     for process, said in enumerate(lines):

@@ -39,7 +39,7 @@ _TABLES = (record.ROUNDS, record.CLIENTS, record.FINGERPRINTS)
 TABLES, DEVICE, FIGURES = "tables", "device.yaml", "figures"  # the first two are what a study writes
 _FILES = (*_TABLES, record.LABELS, record.SUMMARY, "table.csv", "comparison.csv", "claims.csv", "report.html", DEVICE)
 _FOLDERS = {FIGURES: ("*.png",), TABLES: ("*.csv", "*.json"), TENSORBOARD: (EVENT_FILES,)}  # and what is in them
-_NO_LINKS = "what a run owns is none, so that nothing elsewhere is touched; its whole folder may be one"
+_NO_LINKS = "right: a file or folder that is none, or a link in place of the whole run folder"
 _OWN = (*_FILES, *_FOLDERS, checkpoint.FOLDER, record.CONFIG)
 
 

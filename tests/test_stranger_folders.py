@@ -125,7 +125,7 @@ def say_in_summary(**values) -> Change:
 
 
 NOT_OURS = r"run/config\.json is not the config of a run of this version \(%s.*\); use another --workdir$"
-LINK = r"run/%s is a link; what a run owns is none, so that nothing elsewhere is touched; its whole folder may be one$"
+LINK = r"run/%s is a link; right: a file or folder that is none, or a link in place of the whole run folder$"
 BOTH = (overwrite, go_on)
 
 # fault: (what is done to the folder; how it is used; the kind and the line).

@@ -55,8 +55,8 @@ class Damage:
         kind()
 
     def _paths(self, suffix: str = "", files: bool = True) -> list[Path]:
-        found = sorted(self._folder.rglob(f"*{suffix}"))
-        return [path for path in found if not path.is_symlink() and (path.is_file() if files else True)]
+        found = [path for path in sorted(self._folder.rglob(f"*{suffix}")) if not path.is_symlink()]
+        return [path for path in found if path.is_file() and path.stat().st_size < 2**20] if files else found
 
     def _say(self, what: str, path: Path) -> None:
         self.done.append(f"{what} of {path.relative_to(self._folder)}")
