@@ -74,14 +74,14 @@ def _names(paths: Sequence[Path]) -> list[str]:
     longest = max(map(len, parts))
     counts = (n for n in range(1, longest + 1) if len({tuple(part[-n:]) for part in parts}) == len(parts))
     count = next(counts, longest)
-    names = [_no_formula("/".join(part[-count:])) for part in parts]
+    names = [_as_text("/".join(part[-count:])) for part in parts]
     again = [names[:place].count(name) for place, name in enumerate(names)]  # "\x1b" is written as another's escape is
     return [f"{name} ({1 + times})" if times else name for name, times in zip(names, again, strict=True)]
 
 
-def _no_formula(name: str) -> str:
-    """The same path in a form that a spreadsheet takes for text when it opens a table."""
-    return f"./{name}" if name[0] in "=+-@" else name
+def _as_text(name: str) -> str:
+    """The same path in a form that a spreadsheet takes for no formula, and a legend for no line to be left out."""
+    return f"./{name}" if name[0] in "=+-@_" else name
 
 
 def _find(folders: Sequence[str | Path]) -> list[Path]:

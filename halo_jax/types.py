@@ -116,6 +116,8 @@ def arm_label(arm: str) -> str:
     """What tables and figures call an arm: "a/HaLo-FL (recipe.name=wage)" for "a/halo_ps:recipe.name=wage"."""
     folder, slash, name = arm.rpartition("/")
     name, _, fields = name.partition(":")
+    if not name:  # a folder of that name, and no arm
+        return arm
     return folder + slash + ARM_NAMES.get(name, name) + (f" ({fields.replace(',', ', ')})" if fields else "")
 
 
