@@ -19,15 +19,23 @@ _DRAFT = re.compile(r"\..+\.[0-9a-f]{16}\.halo_jax-draft", re.DOTALL)
 
 def open_regular(path: str | Path, flags: int = os.O_RDONLY) -> BinaryIO:
     """Open a regular file, or a link to one unless `flags` say `os.O_NOFOLLOW`. Raises OSError for any other."""
+    # Before, since some devices do something as soon as they are opened; and after, since it may be another by then.
+    _check_regular(path, os.stat(path).st_mode)
     # Without O_NONBLOCK the opening of a pipe waits for somebody at its other end.
     descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
+    try:
+        _check_regular(path, os.fstat(descriptor).st_mode)
+    except OSError:
         os.close(descriptor)
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
+        raise
     return os.fdopen(descriptor, "rb" if flags & os.O_ACCMODE == os.O_RDONLY else "r+b")
+
+
+def _check_regular(path: str | Path, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
 def read_bytes(path: str | Path, most: int) -> bytes:

@@ -36,6 +36,12 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path):
         files.read_bytes(tmp_path / "nothing", 10)
 
 
+def test_a_device_is_not_so_much_as_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "open", lambda *_: pytest.fail("opened"))
+    with pytest.raises(OSError, match="not a regular file"):
+        files.open_regular("/dev/zero")
+
+
 def test_a_link_to_a_regular_file_is_read_and_never_written(tmp_path):
     (tmp_path / "theirs").write_bytes(b"precious")
     link = tmp_path / "link"

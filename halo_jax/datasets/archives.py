@@ -13,6 +13,7 @@ from halo_jax.datasets.base import MOST_TEXT, fault, one_line
 from halo_jax.datasets.zips import open_member, open_zip
 from halo_jax.files import open_regular, read_bytes
 
+_LONGEST_NAME = 100
 _MOST_LIST = 2**25  # bytes of a zip's list of members; Tiny ImageNet's has 13 MB
 
 
@@ -24,14 +25,15 @@ class Files(NamedTuple):
 
     def read(self, name: str, most: int) -> bytes:
         """The content of a file of at most `most` bytes. Raises DatasetError, one line, if it is missing or broken."""
+        shown = f"{name:.{_LONGEST_NAME}}"  # so that what is said of it fits into a line
         if "\0" in name or not {"", ".", ".."}.isdisjoint(name.split("/")):
-            fault(self.path, f"a file named {name}", "names of files below this place")
+            fault(self.path, f"a file named {shown}", "names of files below this place")
         try:
             return self.load(name, most)
         except (KeyError, FileNotFoundError):
-            fault(self.path, f"no {name}", "all its files; unpack or fetch it again")
+            fault(self.path, f"no {shown}", "all its files; unpack or fetch it again")
         except Exception as error:  # a damaged archive may raise anything
-            fault(self.path, f"that {name} cannot be read ({one_line(error)})", "a whole file; fetch it again")
+            fault(self.path, f"that {shown} cannot be read ({one_line(error)})", "a whole file; fetch it again")
 
     def read_lines(self, name: str) -> list[list[str]]:
         """The lines of a text file that are not empty, each as its words. Raises DatasetError."""

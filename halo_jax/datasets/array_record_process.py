@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator
 
 _ERROR = b"\xff" * 8
-_MEMORY, _MEMORY_OF_A_CORE = 2**31, 2**24  # bytes; the library starts a thread for each core
+_MEMORY, _MEMORY_OF_A_CORE = 2**29, 2**24  # bytes; the library starts a thread for each core
 _SECONDS = 30
 
 

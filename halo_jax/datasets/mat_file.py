@@ -15,7 +15,8 @@ import numpy as np
 
 from halo_jax.datasets.unfolded import inflated
 
-_HEADER, _PIECE = 128, 2**20
+_HEADER, _VERSION = 128, b"\0\1IM"  # version 1 of this form, in the order of bytes that all of today's machines have
+_PIECE = 2**20
 _MOST_VARIABLES, _MOST_NAMES = 1000, 2**16  # names: bytes of those of a struct's fields
 _MATRIX, _COMPRESSED = 14, 15
 _KINDS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}  # of elements
@@ -32,19 +33,17 @@ def read(file: BinaryIO, layout: Layout, check: Check) -> dict[str, Any]:
     ValueError, EOFError, struct.error or zlib.error for what is no Matlab 5 file, is broken, or holds something else
     than the layout says.
     """
-    header = file.read(_HEADER)
-    order = {b"IM": "<", b"MI": ">"}.get(header[-2:])
-    if len(header) < _HEADER or order is None or header[124 if order == ">" else 125] != 1:
+    if file.read(_HEADER)[_HEADER - len(_VERSION) :] != _VERSION:
         raise ValueError("no Matlab 5 file; those of version 4 and 7.3 are not read")
     found: dict[str, Any] = {}
     for _ in range(_MOST_VARIABLES):
         if not (tag := file.read(8)):
             break
-        kind, size = struct.unpack(f"{order}II", tag)
+        kind, size = struct.unpack("<II", tag)
         end = file.tell() + size
-        elements = _Elements(inflated(file) if kind == _COMPRESSED else file, order, check)
+        elements = _Elements(inflated(file) if kind == _COMPRESSED else file, check)
         if kind == _COMPRESSED:
-            kind, size = elements.numbers("II")
+            kind, size = elements.pair()
         if kind != _MATRIX:
             raise ValueError("a variable that is none")
         elements.matrix(size, layout, found)
@@ -53,10 +52,10 @@ def read(file: BinaryIO, layout: Layout, check: Check) -> dict[str, Any]:
 
 
 class _Elements:
-    """Elements of a stream, in an order of bytes; `at` is how many bytes have been read."""
+    """Elements of a stream; `at` is how many bytes have been read."""
 
-    def __init__(self, stream: Any, order: str, check: Check):
-        self.stream, self.order, self.check, self.at = stream, order, check, 0
+    def __init__(self, stream: Any, check: Check):
+        self.stream, self.check, self.at = stream, check, 0
 
     def matrix(self, size: int, layout: Layout, found: dict[str, Any], field: str = "") -> None:
         """Read a variable or field of `size` bytes into `found` if the layout has its name, else not to its end."""
@@ -65,8 +64,8 @@ class _Elements:
         name = field or name
         if name not in layout:
             return
-        kind = struct.unpack(f"{self.order}II", flags)[0] & 0xFF
-        shape = tuple(np.frombuffer(dimensions, f"{self.order}i4").tolist())
+        kind = flags[0]
+        shape = tuple(np.frombuffer(dimensions, "<i4").tolist())
         if layout[name] is None:
             found[name] = self.array(name, kind, shape)
         elif kind != _STRUCT or math.prod(shape) != 1:
@@ -78,11 +77,11 @@ class _Elements:
 
     def fields(self, layout: Layout, end: int) -> dict[str, Any]:
         """The fields of a struct that reaches to `end`."""
-        (length,) = struct.unpack(f"{self.order}i", self.small(4))
+        (length,) = struct.unpack("<i", self.small(4))
         names = self.small(_MOST_NAMES)
         found: dict[str, Any] = {}
         for start in range(0, len(names), max(length, 1)):
-            kind, size = self.numbers("II")
+            kind, size = self.pair()
             field_end = self.at + size
             if kind != _MATRIX or field_end > end:
                 raise ValueError("a field that is none")
@@ -98,7 +97,7 @@ class _Elements:
         count, right = math.prod(shape), np.dtype(_CLASSES[kind])
         self.check((*shape, right.itemsize))
         stored, size, inline = self.tag()
-        numbers = np.empty(count, f"{self.order}{_KINDS[stored]}" if stored in _KINDS else "V1")
+        numbers = np.empty(count, f"<{_KINDS[stored]}" if stored in _KINDS else "V1")
         if stored not in _KINDS or size != numbers.nbytes:
             raise ValueError(f"{name} has {size} bytes of numbers, not those of {shape}")
         raw = numbers.view(np.uint8)
@@ -122,14 +121,15 @@ class _Elements:
 
     def tag(self) -> tuple[int, int, bytes]:
         """Kind and size of the next element, and its content if it has up to four bytes and stands in its tag."""
-        kind, size = self.numbers("II")
+        kind, size = self.pair()
         if not kind >> 16:
             return kind, size, b""
-        return kind & 0xFFFF, kind >> 16, struct.pack(f"{self.order}I", size)[: kind >> 16]
+        return kind & 0xFFFF, kind >> 16, struct.pack("<I", size)[: kind >> 16]
 
-    def numbers(self, form: str) -> tuple[int, ...]:
-        """Numbers of a form that `struct` knows."""
-        return struct.unpack(f"{self.order}{form}", self.take(struct.calcsize(f"={form}")))
+    def pair(self) -> tuple[int, int]:
+        """Two numbers, as a tag has them."""
+        kind, size = struct.unpack("<II", self.take(8))
+        return kind, size
 
     def take(self, count: int) -> bytes:
         """The next bytes."""

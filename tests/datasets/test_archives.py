@@ -37,6 +37,18 @@ def _find(place, form):
     return archives.find(place, "things", "things.zip" if form == "folder" else f"things.{form}", wanted)
 
 
+def test_tars_of_any_writer_are_read(tmp_path):
+    for mode, form in (("w", tarfile.USTAR_FORMAT), ("w:gz", tarfile.GNU_FORMAT), ("w:gz", tarfile.PAX_FORMAT)):
+        with tarfile.open(tmp_path / "things.tar.gz", mode, format=form) as archive:
+            for name, raw in {"x" * 90: b"", "long/" * 50: b"more", **CONTENT}.items():
+                entry = tarfile.TarInfo(f"./things/{name}")
+                entry.size, entry.mtime = len(raw), 0.5 if form == tarfile.PAX_FORMAT else 0
+                if form != tarfile.USTAR_FORMAT or name in CONTENT:
+                    archive.addfile(entry, io.BytesIO(raw))
+        files = _find(tmp_path, "tar.gz")
+        assert {name: files.read(name, MOST) for name in CONTENT} == CONTENT
+
+
 each_form = pytest.mark.parametrize("form", ["folder", "zip", "tar.gz"])
 
 

@@ -47,6 +47,23 @@ def test_matlab_files_are_the_same_and_say_who_wrote_what(tmp_path, variant):
         assert writer in dataset.train_writers[same]
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_other_variables_and_fields_are_passed_over(tmp_path, packed):
+    images, labels = emnist_splits(10)["train"]
+    split = {
+        "before": np.ones((3, 3)),
+        "images": images.reshape(-1, 784),
+        "cells": [{"a": 1}],
+        "labels": labels[:, None],
+    }
+    content = {"dataset": {"mapping": np.eye(9), "train": split, "test": split, "x": {"y": {"z": "text"}}}}
+    path = tmp_path / "emnist-digits.mat"
+    scipy.io.savemat(path, {"first": np.ones(999), **content, "last": "text"}, do_compression=packed)
+    dataset = emnist.load(str(path), "digits")
+    np.testing.assert_array_equal(dataset.train_images[..., 0], images.swapaxes(1, 2))
+    np.testing.assert_array_equal(dataset.test_labels, labels)
+
+
 def test_one_image_without_writers_is_enough(tmp_path):
     images, labels = emnist_splits(10)["test"]
     one = {"train": (images[:1], labels[:1]), "test": (images[3:4], labels[3:4])}

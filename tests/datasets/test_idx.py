@@ -12,7 +12,12 @@ IMAGES = np.arange(2 * 3 * 5, dtype=np.uint8).reshape(2, 3, 5)
 RAW = idx_bytes(IMAGES)
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gz"])
+def members(raw):
+    """Gzip data of three members, an empty one among them, and zeros that fill a block."""
+    return gzip.compress(raw[:20]) + gzip.compress(b"") + bytes(9) + gzip.compress(raw[20:]) + bytes(99)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, members], ids=["plain", "gz", "gz of three members"])
 def test_reads_what_was_written(tmp_path, pack):
     path = tmp_path / "images"
     path.write_bytes(pack(RAW))

@@ -43,6 +43,30 @@ def test_palettes_and_transparency_are_colours_and_other_files_are_passed_over(t
     np.testing.assert_array_equal(dataset.train_images[2:4, 3, 3], [[255, 0, 9]] * 2)
 
 
+def test_links_to_files_and_folders_elsewhere_are_followed(tmp_path):
+    write_image_folder(tmp_path / "disk", shape=(6, 5), per_class=4)
+    expected = datasets.load("image_folder", str(tmp_path / "disk"))
+    (tmp_path / "here" / "train" / "ape").mkdir(parents=True)
+    (tmp_path / "here" / "test").symlink_to(tmp_path / "disk" / "test")
+    for name in ("bee", "cat"):
+        (tmp_path / "here" / "train" / name).symlink_to(f"../../disk/train/{name}")
+    for path in (tmp_path / "disk" / "train" / "ape").iterdir():
+        (tmp_path / "here" / "train" / "ape" / path.name).symlink_to(path)
+    found = datasets.load("image_folder", str(tmp_path / "here"))
+    for ours, theirs in zip(found[:4], expected[:4], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("suffix", ["png", "gif", "webp", "tiff"])
+def test_of_moving_images_the_first_is_read(tmp_path, suffix):
+    write_image_folder(tmp_path, shape=(6, 5, 3), per_class=2)
+    first, *others = (Image.new("RGB", (5, 6), (shade, 0, 255 - shade)) for shade in range(0, 250, 10))
+    options = {"lossless": True} if suffix == "webp" else {}
+    first.save(tmp_path / "train" / "ape" / f"0.{suffix}", save_all=True, append_images=others, **options)
+    dataset = datasets.load("image_folder", str(tmp_path))
+    np.testing.assert_array_equal(dataset.train_images[0], np.broadcast_to([0, 0, 255], (6, 5, 3)))
+
+
 def _save(name, mode="RGB", size=(5, 6)):
     return lambda folder: Image.new(mode, size).save(folder / name)
 

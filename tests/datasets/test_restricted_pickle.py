@@ -23,6 +23,17 @@ def test_an_array_and_its_labels_are_what_numpy_reads():
     np.testing.assert_array_equal(ours[b"data"], IMAGES)
 
 
+def test_pickles_of_today_are_read_too():
+    content = {b"data": IMAGES, b"labels": [3, -1, 300, 70000, True, None], "text": "é"}
+    for protocol in (2, 3, 4):
+        named = content if protocol > 2 else {"text": "é", "labels": content[b"labels"]}
+        ours = read_arrays(pickle.dumps(named, protocol=protocol))
+        assert ours.keys() == named.keys()
+        assert ours["text"] == "é"
+    np.testing.assert_array_equal(read_arrays(pickle.dumps(content, protocol=4))[b"data"], IMAGES)
+    assert read_arrays(pickle.dumps(content, protocol=4))[b"labels"] == content[b"labels"]
+
+
 class _Calls:
     def __init__(self, function, *arguments):
         self.call = function, arguments
