@@ -146,13 +146,20 @@ def _delete(folders: Sequence[Path]) -> None:
         _read(folder)
         with lock(folder):  # nobody trains there
             pass
-    for path in (folder / name for folder in (*inside, workdir) for name in (*_FILES, record.CONFIG)):
-        if path.is_dir():
-            raise RecordError(f"{visible(path)} is a folder, where a run has a file; move it away")
+    for folder in (*inside, workdir):
+        _require_kinds(folder)
     for folder in (*inside, workdir):
         _delete_from(folder)
         if folder != workdir and not any(folder.iterdir()):  # else somebody else's files lie there, too
             folder.rmdir()
+
+
+def _require_kinds(folder: Path) -> None:
+    for name in _OWN:
+        path, is_folders = folder / name, name in (*_FOLDERS, checkpoint.FOLDER)
+        if path.exists() and path.is_dir() != is_folders:
+            found, right = ("a file", "a folder") if is_folders else ("a folder", "a file")
+            raise RecordError(f"{visible(path)} is {found}, where a run has {right}; move it away")
 
 
 def _delete_from(folder: Path) -> None:

@@ -206,6 +206,12 @@ FAULTS: dict[str, tuple[Change, tuple[Callable[[Path], None], ...], type[Excepti
         RecordError,
         r"run/halo_ps/table\.csv is a folder, where a run has a file; move it away$",
     ),
+    "a file in place of the checkpoints": (
+        lambda run, victim: (run / "checkpoints").write_text("precious"),
+        (overwrite,),
+        RecordError,
+        r"run/checkpoints is a file, where a run has a folder; move it away$",
+    ),
     "an infinite cost": (
         say_in_table("clients.csv", "energy_mj", "inf"),
         (go_on, report),
