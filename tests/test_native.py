@@ -73,6 +73,13 @@ def test_dense_products_have_the_bits_of_xla(rows, terms, columns):
     same_bits("dot", operand(rng, (rows, terms), 2.0**-7, -127), operand(rng, (terms, columns), 2.0**-6, -127))
 
 
+def test_what_is_not_finite_counts_as_0():
+    values = jnp.full((3, 40), jnp.float32(3)).at[1].set(jnp.asarray([jnp.nan, jnp.inf, -jnp.inf, 1] * 10))
+    ones = Operand(jnp.ones((40, 2)), jnp.float32(1))
+    found = native.dot(Operand(values, jnp.float32(1)), ones, exact=True)
+    np.testing.assert_array_equal(found, [[120, 120], [10, 10], [120, 120]])
+
+
 def test_threads_do_not_disturb_each_other():
     rng = np.random.default_rng(2)
     x, w = operand(rng, (4, 12, 12, 8), 2.0**-7, -127), operand(rng, (3, 3, 8, 24), 2.0**-7, -127)

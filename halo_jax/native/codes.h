@@ -30,10 +30,16 @@ T* scratch(int64_t size) {
   return memory.data();
 }
 
-inline int32_t code(float value, float scale) { return static_cast<int32_t>(value * scale); }
+// The code of a value, in the lower half: the sum's significand counts ones, from 1.5 * 2^23. A conversion to int32 is
+// undefined for infinities and NaN; of their bits, as arithmetic makes them, the lower half is 0.
+inline uint32_t code(float value, float scale) {
+  const float sum = value * scale + 0x1.8p23f;
+  uint32_t bits;
+  std::memcpy(&bits, &sum, sizeof(bits));
+  return bits;
+}
 
 inline void store_pair(float low, float high, float low_scale, float high_scale, int16_t* out) {
-  const uint32_t upper = static_cast<uint32_t>(code(high, high_scale)) << 16;
-  const uint32_t both = (static_cast<uint32_t>(code(low, low_scale)) & 0xffff) | upper;
+  const uint32_t both = (code(low, low_scale) & 0xffff) | code(high, high_scale) << 16;
   std::memcpy(out, &both, sizeof(both));
 }
