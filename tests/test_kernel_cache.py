@@ -37,8 +37,8 @@ def compiled(tmp_path_factory):
     slow = f'c++ "${{@/#-O3/-O0}}" && cp "${{@: -1}}" {folder}/good.so'
     place = {"CXX": str(folder / "c++"), "XDG_CACHE_HOME": str(folder / "home")}
     assert launch(umask=0, COMPILE=slow, **place) == "2.0"  # other files of theirs all may write
-    (folder / "spy.c").write_text(SPY)
-    subprocess.run(["cc", "-shared", "-fPIC", "spy.c", "-o", "spy.so"], cwd=folder, check=True)
+    (folder / "spy.cc").write_text(SPY)
+    subprocess.run(["c++", "-shared", "-fPIC", "spy.cc", "-o", "spy.so"], cwd=folder, check=True)
     return folder
 
 

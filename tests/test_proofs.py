@@ -1,16 +1,23 @@
-"""The proofs in short: a killed run ends like one left alone; one precision per layer against an integer program."""
+"""The proofs in short: killed runs, one precision per layer, and the kernels under sanitizers."""
 
+import functools
 import importlib
 import json
+import shutil
 import sys
 from pathlib import Path
+
+import pytest
+
+from halo_jax import native
 
 FOLDER = Path(__file__).parents[1] / "experiments" / "proofs"
 sys.path.insert(0, str(FOLDER))  # as it is for a script in that folder
 
-launches, kills, near_optimum, same_bits = (
-    importlib.import_module(name) for name in ("launches", "kills", "near_optimum", "same_bits")
+launches, kernels, kills, near_optimum, same_bits = (
+    importlib.import_module(name) for name in ("launches", "kernels", "kills", "near_optimum", "same_bits")
 )
+compiled = pytest.mark.skipif(native.why_not() != "", reason=native.why_not())
 
 
 def test_a_run_killed_at_random_moments_and_launched_again_ends_like_one_left_alone(tmp_path, monkeypatch):
@@ -55,3 +62,39 @@ def test_the_least_noise_of_an_integer_program_is_found_and_the_record_is_of_all
     (row,) = json.loads((tmp_path / "near_optimum.json").read_text())["chips"]
     assert row["problems"] == 6
     assert row["least_noise"] >= 5
+
+
+@compiled
+def test_the_kernels_are_exact_on_random_shapes_and_the_record_is_of_all(tmp_path, monkeypatch):
+    recorded = json.loads((FOLDER / "results" / "kernels.json").read_text())
+    assert (recorded["shapes"], recorded["sanitized"]) == (630, 930)
+    assert recorded["different"] == recorded["found"] == []
+    monkeypatch.setattr(launches, "RESULTS", tmp_path)
+    assert kernels.main(["--shapes=30", "--sanitized=0", "--seed=5"]) == 0
+    assert json.loads((tmp_path / "kernels.json").read_text())["shapes"] == 30
+
+
+@compiled
+def test_a_kernel_that_is_not_exact_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(launches, "RESULTS", tmp_path)
+    right = kernels.whole_numbers.draws
+    monkeypatch.setattr(kernels.whole_numbers, "draws", lambda key, count: right(key, count) + 1)
+    assert kernels.main(["--shapes=1", "--sanitized=0"]) == 1
+    (found,) = json.loads((tmp_path / "kernels.json").read_text())["different"]
+    assert found.startswith("uniform16 of Shape(images=(")
+
+
+@compiled
+@pytest.mark.skipif(kernels.sanitizer() is None, reason="no libasan")
+@pytest.mark.parametrize("room", [32, 0])
+def test_sanitizers_find_a_kernel_that_reads_past_its_memory_and_nothing_else(tmp_path, monkeypatch, room):
+    sources = tmp_path / "sources"
+    shutil.copytree(kernels.SOURCES, sources)
+    text = (sources / "image.h").read_text()
+    assert "kSlack = 32;" in text
+    (sources / "image.h").write_text(text.replace("kSlack = 32;", f"kSlack = {room};"))
+    monkeypatch.setattr(launches, "RESULTS", tmp_path)
+    monkeypatch.setattr(kernels, "check_sanitized", functools.partial(kernels.check_sanitized, sources=sources))
+    assert kernels.main(["--shapes=0", "--sanitized=2"]) == (room == 0)
+    found = json.loads((tmp_path / "kernels.json").read_text())["found"]
+    assert ["AddressSanitizer" in line for line in found[:1]] == [True] * (room == 0)
