@@ -150,7 +150,7 @@ def delete(folder: Path) -> None:
     for path in own.iterdir() if files.is_real_folder(own) else ():
         if files.is_draft(path) or (_ROUND.fullmatch(path.name) and _is_ours(path)):
             files.delete_tree(path)
-    files.delete_matching(own)
+    files.delete_files(own, ())
 
 
 def _is_ours(path: Path) -> bool:
@@ -175,16 +175,25 @@ def _read(path: Path, like: Any) -> Any:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{_DIGESTS} is missing or not what was written") from error
     found = _file_digests(path, most=2 * size + _MOST_BESIDE)
-    for name in written:
-        if found.get(name) != written[name]:
+    for name in sorted({*written, *found} - {_DIGESTS}):
+        if found.get(name) != written.get(name):
             raise ValueError(f"{name} is {'not what was written' if name in found else 'missing'}")
     with _checkpointer() as checkpointer:
+        if (unfolded := _unfolded_bytes(checkpointer.metadata(path / _STATE))) > 2 * size + _MOST_BESIDE:
+            raise ValueError(f"its arrays unfold to {unfolded} bytes, more than this run's can")
         state = checkpointer.restore(path / _STATE, args=ocp.args.StandardRestore(like))
     if tree_sha256(state) != written_state:
         raise ValueError("its state is not the one that was written")
     if _shapes(state) != _shapes(like):
         raise ValueError("its state has other arrays than this run")
     return state
+
+
+def _unfolded_bytes(metadata: Any) -> int:
+    """How much memory the arrays of a checkpoint take as they are read: whole chunks, whatever their files' sizes."""
+    arrays = jax.tree.leaves(metadata.item_metadata.tree)
+    shapes = [[array.shape, array.storage.chunk_shape if array.storage else ()] for array in arrays]
+    return sum(array.dtype.itemsize * max(map(math.prod, own)) for array, own in zip(arrays, shapes, strict=True))
 
 
 def _checkpointer() -> ocp.Checkpointer:
@@ -197,10 +206,13 @@ def _shapes(tree: Any) -> Any:
 
 
 def _file_digests(folder: Path, most: float = math.inf) -> dict[str, str]:
-    """The digest of each file that is no link, `most` bytes in all. Raises ValueError where there are more."""
+    """The digest of each file. Raises ValueError for links and pipes, or more than `most` bytes in all."""
     digests = {}
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    if (size := sum(path.lstat().st_size for path in paths)) > most:
+    paths = sorted(path for path in folder.rglob("*") if not files.is_real_folder(path))
+    for path in paths:
+        if path.is_symlink() or not path.is_file():
+            raise ValueError(f"{path.relative_to(folder).as_posix()} is not what was written")
+    if (size := sum(path.stat().st_size for path in paths)) > most:
         raise ValueError(f"its files have {size} bytes, more than this run's can")
     for path in paths:
         with open(path, "rb") as file:

@@ -60,7 +60,9 @@ def claims(seeds: Sequence[Mapping[str, Run]], dataset: str) -> list[Claim]:
         printed = _changes(*(_printed(paper.TABLE2[dataset][row]) for row in (name, BASE)))
         ours = [_changes(*(_values(table[row], dataset) for row in (name, BASE))) for table in tables]
         for metric, theirs in printed.items():
-            values = [changes[metric] for changes in ours]
+            values = [changes[metric] for changes in ours if metric in changes]
+            if len(values) < len(ours):
+                continue
             mean = math.fsum(values) / len(values)
             spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
             found.append(Claim(name, metric, theirs, mean, spread, mean - theirs, len(values)))
@@ -83,8 +85,8 @@ def render(found: Sequence[Claim], dataset: str) -> Table:
     for head in METRICS.values():
         drawn.add_column(head, justify="right", no_wrap=True)
     for row in dict.fromkeys(claim.row for claim in found):
-        cells = [_cell(claim) for claim in found if claim.row == row]
-        drawn.add_row(Text(row), *(Text(cell) for cell in cells))
+        cells = {claim.metric: _cell(claim) for claim in found if claim.row == row}
+        drawn.add_row(Text(row), *(Text(cells.get(metric, "-")) for metric in METRICS))
     return drawn
 
 
@@ -102,14 +104,16 @@ def _values(row: TableRow, dataset: str) -> dict[str, float]:
 
 
 def _changes(row: Any, base: Any) -> dict[str, float]:
-    change = lambda metric: 100 * (row[metric] / base[metric] - 1)  # noqa: E731
-    return {
-        "accuracy_points": row["accuracy"] - base["accuracy"],
-        "energy_percent": change("energy"),
-        "latency_percent": change("latency"),
-        "area_percent": change("area"),
-        "density_ratio": base["latency"] * base["area"] / (row["latency"] * row["area"]),
-    }
+    """The changes of what both rows know; what costs nothing has no ratio."""
+    changes = {}
+    if None not in (row["accuracy"], base["accuracy"]):
+        changes["accuracy_points"] = row["accuracy"] - base["accuracy"]
+    for cost in ("energy", "latency", "area"):
+        if base[cost]:
+            changes[f"{cost}_percent"] = 100 * (row[cost] / base[cost] - 1)
+    if row["latency"] * row["area"]:
+        changes["density_ratio"] = base["latency"] * base["area"] / (row["latency"] * row["area"])
+    return changes
 
 
 def _cell(claim: Claim) -> str:

@@ -1,6 +1,7 @@
 """Cells of a CSV file as typed columns, and what is wrong where a cell is none of its type."""
 
 import csv
+import io
 import math
 import re
 from collections.abc import Callable
@@ -42,8 +43,8 @@ def _fraction(cell: str) -> float:
     return number
 
 
-# Means and sums of such numbers, and powers of them, stay finite.
-_MOST_WHOLE, _MOST_REAL = 2**62, 1e30
+# Means and sums of such numbers, and powers of them, stay finite; of two whole ones within int64.
+_MOST_WHOLE, _MOST_REAL = 2**60, 1e30
 _FRACTION = _fraction, np.float64, "a number from 0 to 1, or nothing"
 # By the name or the type of a field: how a cell is read, the column's dtype, and what is right.
 _CELLS: dict[Any, tuple[Callable[[str], Any], Any, str]] = {
@@ -67,16 +68,18 @@ def typed(name: str, kind: Any, cells: list[str]) -> np.ndarray:
         try:
             values.append(convert(cell))
         except (ValueError, OverflowError, KeyError):
-            raise ValueError(f"line {line}: {name} is {cell!r}; right: {right}") from None
+            raise ValueError(f"line {line}: {name} is {cell[:80]!r}; right: {right}") from None
     return np.array(values, dtype)
 
 
 def cells_of(text: str, names: tuple[str, ...]) -> list[list[str]]:
     """The cells of every row; what follows the last newline was cut off while it was written."""
-    header, *rows = list(csv.reader(text.split("\n")[:-1])) or [[]]
-    if tuple(header) != names:
+    lines = csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))
+    if tuple(next(lines, ())) != names:
         raise ValueError(f"the first line is not {','.join(names)}")
-    for line, cells in enumerate(rows, start=2):
+    rows = []
+    for line, cells in enumerate(lines, start=2):  # the first that is wrong is the last that is read
         if len(cells) != len(names):
             raise ValueError(f"line {line} has {len(cells)} cells, not {len(names)}")
+        rows.append(cells)
     return rows

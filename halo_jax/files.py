@@ -11,6 +11,7 @@ import re
 import secrets
 import shutil
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -83,13 +84,12 @@ def is_draft(path: Path) -> bool:
     return _DRAFT.fullmatch(path.name) is not None
 
 
-def delete_matching(folder: Path, *patterns: str) -> None:
-    """Delete the files of a folder whose names match, and the folder if nothing else lies there. Raises OSError."""
+def delete_files(folder: Path, names: Iterable[str]) -> None:
+    """Delete the files of these names in a folder, and the folder if nothing else lies there. Raises OSError."""
     if not is_real_folder(folder):
         return
-    for path in {path for pattern in patterns for path in folder.glob(pattern)}:
-        if not is_real_folder(path):
-            path.unlink()
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()
 

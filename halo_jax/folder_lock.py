@@ -4,8 +4,10 @@ Whoever has a file open can lock it, whatever for, so the lock is a file that on
 """
 
 import contextlib
+import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,11 +39,14 @@ def lock(folder: Path) -> Iterator[None]:
 
 def _take(path: Path) -> int:
     while True:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o222)
+        writers = path.parent.stat().st_mode & 0o222
+        try:
+            descriptor = _open(path, writers)
+        except FileNotFoundError:
+            continue  # who held it has deleted it just now
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(descriptor), os.lstat(path)):
-                _let_writers_read(descriptor)
                 return descriptor
         except FileNotFoundError:
             pass  # who held it has deleted it in between, so that this lock is of a file that nobody else sees
@@ -51,8 +56,16 @@ def _take(path: Path) -> int:
         os.close(descriptor)
 
 
-def _let_writers_read(descriptor: int) -> None:
-    """Let who may write the file read it, too: copies of a folder would stop at one that can't be read."""
-    writers = os.fstat(descriptor).st_mode & 0o222
-    with contextlib.suppress(PermissionError):  # another user's, in a folder that is shared
-        os.fchmod(descriptor, writers | writers << 1)
+def _open(path: Path, writers: int) -> int:
+    """Open the lock for writing: a new one or, after a launch that was killed, the one that lies there."""
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, writers)
+        writers &= os.fstat(descriptor).st_mode  # less the umask
+        os.fchmod(descriptor, writers | writers << 1)  # copies of a folder would stop at a file that can't be read
+        return descriptor
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        raise OSError(errno.EINVAL, "it is no file of its own", str(path))
+    if status.st_mode & 0o222 & ~writers:  # others could hold it than those who can write to the folder
+        path.unlink()
+    return os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

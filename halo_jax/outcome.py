@@ -96,7 +96,7 @@ def save_comparison(
 ) -> dict[str, Path]:
     """Write comparison.csv, of `comparison.Row`s after the values of swept `fields`, and draw it: caption -> path."""
     record.write(folder / "comparison.csv", record.csv_text([[*fields, *comparison.Row._fields], *rows]))
-    tables = {"comparison": record.read_columns(folder / "comparison.csv")}
+    tables = {"comparison": record.read_columns(folder / "comparison.csv", texts=("arm",))}
     return figures.save_comparison(config, tables, runs, folder)
 
 

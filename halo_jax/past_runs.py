@@ -1,6 +1,7 @@
 """Runs that are there already, of any experiments, side by side: tables, figures and a page, without training."""
 
 import contextlib
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +39,9 @@ def compare(folders: Sequence[str | Path], workdir: str | Path, *, console: Cons
     """
     console, workdir = console or Console(), Path(workdir)
     paths = _find(folders)
-    read = {_mark(name, run): run for name, run in zip(_names(paths), map(_read, paths), strict=True)}
+    found = [_read(path) for path in paths]
+    names = _told_apart([_mark(name, run) for name, run in zip(_names(paths), found, strict=True)])
+    read = dict(zip(names, found, strict=True))
     runs = {name: run for name, run in read.items() if run.rounds["round"].size}
     if not runs:
         raise ConfigError(f"none of {len(read)} runs has a finished round: {', '.join(read)}")
@@ -74,14 +77,21 @@ def _names(paths: Sequence[Path]) -> list[str]:
     longest = max(map(len, parts))
     counts = (n for n in range(1, longest + 1) if len({tuple(part[-n:]) for part in parts}) == len(parts))
     count = next(counts, longest)
-    names = [_as_text("/".join(part[-count:])) for part in parts]
-    again = [names[:place].count(name) for place, name in enumerate(names)]  # "\x1b" is written as another's escape is
-    return [f"{name} ({1 + times})" if times else name for name, times in zip(names, again, strict=True)]
+    return [_as_text("/".join(part[-count:])) for part in parts]
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """The names, with a number where two are written alike: a character "\x1b" is written as the text is."""
+    found: dict[str, None] = {}
+    for name in names:
+        numbered = (f"{name} ({number})" for number in itertools.count(2))
+        found[next(new for new in itertools.chain([name], numbered) if new not in found)] = None
+    return list(found)
 
 
 def _as_text(name: str) -> str:
     """The same path in a form that a spreadsheet takes for no formula, and a legend for no line to be left out."""
-    return f"./{name}" if name[0] in "=+-@_" else name
+    return f"./{name}" if name[:1] in tuple("=+-@_") else name
 
 
 def _find(folders: Sequence[str | Path]) -> list[Path]:
@@ -117,7 +127,10 @@ def _runs_under(folder: Path) -> Iterator[Path]:
 def _inside(folder: Path) -> list[Path]:
     """The folders in one, in the order of an experiment's arms."""
     inside = sorted(filter(files.is_real_folder, folder.iterdir()))
-    arms = record.read_json(folder / record.CONFIG).get("arms") if (folder / record.CONFIG).exists() else None
+    try:
+        arms = record.read_json(folder / record.CONFIG).get("arms")
+    except RecordError:  # no config, or of something else
+        arms = None
     order = {arm: place for place, arm in enumerate(arms) if isinstance(arm, str)} if isinstance(arms, list) else {}
     return sorted(inside, key=lambda path: order.get(path.name, len(order)))
 
@@ -160,7 +173,7 @@ def _by_seed(runs: Mapping[str, Run]) -> dict[str, Run]:
 
 def _title(names: Sequence[str], runs: Mapping[str, Run]) -> str:
     """What to call runs that differ in nothing but the seed; where no name is left, by their selector."""
-    return _common([without_seed(name) for name in names]) or runs[names[0]].config["selector"]["name"]
+    return _as_text(_common([without_seed(name) for name in names]) or runs[names[0]].config["selector"]["name"])
 
 
 def _common(names: Sequence[str]) -> str:
@@ -182,7 +195,7 @@ def _replacing(workdir: Path) -> Iterator[None]:
             workdir.mkdir(parents=True, exist_ok=True)
             until_the_end.enter_context(lock(workdir))
             _require_report(workdir)
-            files.delete_matching(workdir / FIGURES, "*.png")
+            files.delete_files(workdir / FIGURES, figures.FILES)
             for name in _FILES:
                 (workdir / name).unlink(missing_ok=True)
             for folder in (workdir, workdir / FIGURES):
@@ -193,7 +206,18 @@ def _replacing(workdir: Path) -> Iterator[None]:
 
 
 def _require_report(workdir: Path) -> None:
+    """Raise ConfigError unless the folder is empty, or holds a report as `compare` writes it."""
     inside = {path.name for path in workdir.iterdir() if path.name[0] != "."} if workdir.exists() else set()
-    if inside and (RUNS not in inside or not inside <= {*_FILES, FIGURES}):
-        raise ConfigError(f"{visible(workdir)} is not empty and holds no report of runs; use another --workdir")
     require_no_links(workdir, inside)
+    report_alone = inside <= {*_FILES, FIGURES} and all(
+        (workdir / name).is_dir() == (name == FIGURES) for name in inside
+    )
+    if inside and not (report_alone and RUNS in inside and _are_runs(workdir / RUNS)):
+        raise ConfigError(f"{visible(workdir)} is not empty and holds no report of runs; use another --workdir")
+
+
+def _are_runs(path: Path) -> bool:
+    try:
+        return all(isinstance(place, str) for place in record.read_json(path).values())
+    except RecordError:
+        return False

@@ -7,9 +7,10 @@ a round that stands in `rounds.csv` is complete. A number reads back to the same
 import contextlib
 import csv
 import io
+import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
@@ -23,7 +24,8 @@ from halo_jax.visible import visible
 
 CONFIG, ROUNDS, CLIENTS, SUMMARY = "config.json", "rounds.csv", "clients.csv", "summary.json"
 FINGERPRINTS, LABELS = "fingerprints.csv", "labels.csv"
-MOST_BYTES = 2**29  # of a file: two million rows of clients; a larger one is refused unread
+# Of a file; a larger one is refused unread. A million rows of clients, and a config of as many clients.
+MOST_BYTES, MOST_JSON_BYTES = 2**28, 2**24
 _ADVICE = "put a good copy back, or start anew with --overwrite"
 
 
@@ -123,6 +125,14 @@ class Run(NamedTuple):
         return self.summary.get("selector", self.config["selector"]["name"]) != "static"
 
 
+def is_empty_table(path: Path) -> bool:
+    """Whether a file is a table without rows, as `create` makes them before the config. Raises OSError."""
+    if path.name not in _TABLES:
+        return False
+    header = csv_text([_TABLES[path.name]._fields]).encode()
+    return path.is_file() and path.stat().st_size == len(header) and path.read_bytes() == header
+
+
 def create(folder: str | Path, config: Mapping[str, Any]) -> None:
     """Make a run folder: its tables without rows, then `config.json`. Raises RecordError if there is one."""
     folder = Path(folder)
@@ -154,9 +164,10 @@ def resume(folder: str | Path, rounds_done: int) -> None:
         path = Path(folder) / name
         with _errors_of(path, _ADVICE):
             kept = [cells for cells in cells_of(_text_of(path), kind._fields) if int(cells[0]) <= rounds_done]
-            missing = set(range(1, rounds_done + 1)) - {int(cells[0]) for cells in kept}
-            if missing:
-                raise ValueError(f"round {min(missing)} is missing; cannot resume after round {rounds_done}")
+            found = {int(cells[0]) for cells in kept}
+            missing = next(number for number in itertools.count(1) if number not in found)
+            if missing <= rounds_done:
+                raise ValueError(f"round {missing} is missing; cannot resume after round {rounds_done}")
         write(path, csv_text([kind._fields, *kept]))
 
 
@@ -225,15 +236,18 @@ def read_json(path: Path) -> dict[str, Any]:
     # A folder is recognised by its config, so that --overwrite needs it, too.
     advice = "put a good copy back, or use another --workdir" if path.name == CONFIG else _ADVICE
     with _errors_of(path, advice):
-        value = json.loads(files.read_bytes(path, MOST_BYTES))
+        value = json.loads(files.read_bytes(path, MOST_JSON_BYTES))
         if not isinstance(value, dict):
             raise ValueError("not a JSON object")
         check_nesting(value)
         return value
 
 
-def read_columns(path: str | Path) -> dict[str, np.ndarray]:
-    """Read any CSV with a header: a column of numbers as float64, NaN for an empty cell, any other as text."""
+def read_columns(path: str | Path, texts: Collection[str] = ()) -> dict[str, np.ndarray]:
+    """Read any CSV with a header: a column of numbers as float64, NaN for an empty cell, any other as text.
+
+    Columns named in `texts` are of text, also where every cell is a number.
+    """
     path = Path(path)
     with _errors_of(path):
         names, *rows = csv.reader(files.read_bytes(path, MOST_BYTES).decode().splitlines())
@@ -242,10 +256,10 @@ def read_columns(path: str | Path) -> dict[str, np.ndarray]:
                 raise ValueError(f"line {line} has {len(cells)} cells, not {len(names)}")
         columns = {}
         for name, cells in zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True):
-            try:
-                columns[name] = np.array([float(cell or "nan") for cell in cells])
-            except ValueError:
-                columns[name] = np.array(cells)
+            columns[name] = np.array(cells, np.str_)
+            with contextlib.suppress(ValueError):
+                if name not in texts:
+                    columns[name] = np.array([float(cell or "nan") for cell in cells])
         return columns
 
 

@@ -91,7 +91,7 @@ def table(runs: Mapping[str, Run]) -> list[TableRow]:
     """
     runs = {arm: run for arm, run in runs.items() if run.rounds["round"].size}
     static = [arm for arm, run in runs.items() if not run.selects]
-    base = runs.get(min(static, key=lambda arm: not arm[0].isdecimal(), default=""))
+    base = runs.get(min(static, key=lambda arm: not arm[:1].isdecimal(), default=""))
     rows = []
     for arm, run in runs.items():
         top1, top5 = _last_percent(run, "accuracy"), _last_percent(run, "top5_accuracy")

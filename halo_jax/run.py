@@ -20,9 +20,10 @@ from halo_jax.arms import expand_arms
 from halo_jax.assemble import assemble_all
 from halo_jax.config import Config
 from halo_jax.distributed import on_leader
+from halo_jax.folder_lock import lock
 from halo_jax.programs import Arm, Programs, stacks
 from halo_jax.progress import Display
-from halo_jax.run_folder import claim
+from halo_jax.run_folder import claim, require_same
 from halo_jax.stopping import stop_between_rounds
 from halo_jax.sweep import Experiment
 from halo_jax.tensorboard import OnRound, check_installed
@@ -123,6 +124,8 @@ def _prepare(one: Experiment, whole: Experiment, load: Load) -> list[Arm]:
 
 def _open(whole: Experiment, overwrite: bool, held: contextlib.ExitStack) -> None:
     """Take the folders of all that is made of others, and write its config; the outermost stays taken."""
+    for one in () if overwrite else whole.leaves():
+        require_same(one.folder, one.config)
     for one in whole.branches():
         with contextlib.ExitStack() as briefly:
             (held if one is whole else briefly).enter_context(claim(one.folder, one.config, overwrite))
@@ -149,8 +152,12 @@ def _train(
         everyone = [arm for own in arms for arm in own]
         display = held.enter_context(Display(console, sum(arm.config.rounds for arm in everyone)))
         stop = held.enter_context(stop_between_rounds(display.say))
+        claimed = {one.folder for one in group}
         for stack in stacks(everyone, whole.config.stack or len(everyone)):
-            run_arms(stack, programs, display, stop, on_round)
+            with contextlib.ExitStack() as locks:
+                inside = [arm.folder for arm in stack if arm.folder not in claimed]
+                on_leader(lambda inside=inside, locks=locks: [locks.enter_context(lock(folder)) for folder in inside])
+                run_arms(stack, programs, display, stop, on_round)
         for one in group:
             on_leader(lambda one=one: outcome.report(one, console))
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from halo_jax import checkpoint, files, record, sweep
+from halo_jax import checkpoint, figures, files, record, sweep
 from halo_jax import config as schema
 from halo_jax.arms import SECTIONS
 from halo_jax.config import FIELDS, Config, ConfigError
@@ -38,9 +38,9 @@ ARMS_OWN = tuple(f"{section}." for section in SECTIONS)  # fields in which an ar
 _TABLES = (record.ROUNDS, record.CLIENTS, record.FINGERPRINTS)
 TABLES, DEVICE, FIGURES = "tables", "device.yaml", "figures"  # the first two are what a study writes
 _FILES = (*_TABLES, record.LABELS, record.SUMMARY, "table.csv", "comparison.csv", "claims.csv", "report.html", DEVICE)
-_FOLDERS = {FIGURES: ("*.png",), TABLES: ("*.csv", "*.json"), TENSORBOARD: (EVENT_FILES,)}  # and what is in them
+_FOLDERS = (FIGURES, TABLES, TENSORBOARD, checkpoint.FOLDER)
+_OWN = (*_FILES, *_FOLDERS, record.CONFIG)
 _NO_LINKS = "right: a file or folder that is none, or a link in place of the whole run folder"
-_OWN = (*_FILES, *_FOLDERS, checkpoint.FOLDER, record.CONFIG)
 
 
 @contextlib.contextmanager
@@ -58,6 +58,13 @@ def claim(workdir: Path, config: Config, overwrite: bool) -> Iterator[None]:
             until_the_end.enter_context(lock(workdir))
             _make_ready(workdir, _read(workdir), config, overwrite)
         yield
+
+
+def require_same(workdir: Path, config: Config) -> None:
+    """Raise ConfigError if another run than that of `config` lies there; nothing is written. Else raises as `claim`."""
+    with _errors_of(workdir):
+        if theirs := _read(workdir):
+            _compare_all(workdir, theirs, config)
 
 
 def holds_study(workdir: Path, study: str) -> bool:
@@ -90,37 +97,68 @@ def _read(workdir: Path) -> Config | None:
         not_ours = f"{visible(path)} is not the config of a run of this version"
         try:
             theirs = schema.of_record(recorded)
-            sweep.points(theirs.sweep)
+            sweep.require_few(theirs)
         except ConfigError as error:
             raise ConfigError(f"{not_ours} ({error}); use another --workdir") from error
         if missing := schema.missing(recorded):
             raise ConfigError(f"{not_ours} ({missing[0]} is missing); use another --workdir")
         return theirs
-    if workdir.exists() and any(p.name not in _TABLES and p.name[0] != "." for p in workdir.iterdir()):
+    # What a launch leaves that is killed before it writes its config is not somebody else's.
+    if workdir.exists() and any(p.name[0] != "." and not record.is_empty_table(p) for p in workdir.iterdir()):
         raise ConfigError(f"{visible(workdir)} is not empty and not a run folder; use another --workdir")
     return None
 
 
 def _make_ready(workdir: Path, theirs: Config | None, config: Config, overwrite: bool) -> None:
     """Compare with the run that lies there, or delete it; clear away what launches that were killed have left."""
-    folders, old = sweep.folders(config, workdir), sweep.folders(theirs, workdir) if theirs else []
+    folders, old = _folders(workdir, config), _folders(workdir, theirs) if theirs else []
     for folder in dict.fromkeys([*folders, *old]):
         if folder != workdir and (folder.is_symlink() or folder.resolve().parent != folder.parent.resolve()):
             raise ConfigError(f"{visible(folder)} is a link; {_NO_LINKS}")
         require_no_links(folder, _OWN)
+        _require_kinds(folder)
+    for folder in folders[:-1]:
+        _read(folder)  # nobody else's
     if theirs and overwrite:
-        _delete(old)
+        _delete(old, theirs)
     elif theirs:
-        _compare(workdir, theirs, config)
-        for arm in theirs.arms:
-            if of_arm := _read(workdir / arm) if (workdir / arm / record.CONFIG).exists() else None:
-                _compare(workdir / arm, of_arm, config, but=("arms", *ARMS_OWN))
+        _compare_all(workdir, theirs, config)
     for folder in folders:
         for place in (folder, folder / FIGURES, folder / TABLES):
             files.delete_drafts(place)
 
 
-def _compare(workdir: Path, theirs: Config, config: Config, but: tuple[str, ...] = ()) -> None:
+def _folders(workdir: Path, config: Config) -> list[Path]:
+    """Every folder that a run of this config has, itself last; a study has one."""
+    return [workdir] if config.study else sweep.folders(config, workdir)
+
+
+def _require_kinds(folder: Path) -> None:
+    """Raise RecordError for a file in place of a folder or the other way round, and for what cannot be written."""
+    for path in (folder, *(folder / name for name in _OWN)):
+        is_folders = path == folder or path.name in _FOLDERS
+        if path.exists() and path.is_dir() != is_folders:
+            found, right = ("a file", "a folder") if is_folders else ("a folder", "a file")
+            raise RecordError(f"{visible(path)} is {found}, where a run has {right}; move it away")
+        if path.is_dir() and not os.access(path, os.W_OK | os.X_OK):
+            raise RecordError(f"{visible(path)}: Permission denied")
+
+
+def _compare_all(workdir: Path, theirs: Config, config: Config) -> None:
+    """Raise ConfigError unless it is the same run, or one that has grown, and so are the arms in it."""
+    _compare(workdir, theirs, config)
+    for arm in dict.fromkeys((*theirs.arms, *config.arms)):
+        if of_arm := _read(workdir / arm):
+            _compare(workdir / arm, of_arm, config, but=("arms", *ARMS_OWN))
+
+
+def _compare(
+    workdir: Path,
+    theirs: Config,
+    config: Config,
+    but: tuple[str, ...] = (),
+    advice: str = "use another --workdir or --overwrite",
+) -> None:
     old, new = ({field: schema.get(side, field) for field in FIELDS} for side in (theirs, config))
     points = set(sweep.points(old["sweep"])) <= set(sweep.points(new["sweep"]))
     for field in ("arms", "seeds", "sweep"):  # an experiment may grow
@@ -133,38 +171,36 @@ def _compare(workdir: Path, theirs: Config, config: Config, but: tuple[str, ...]
         changes = ", ".join(f"{field}={show(old[field])} there, {show(new[field])} here" for field in different[:5])
         more = f" and {len(different) - 5} more" if len(different) > 5 else ""
         there = f"{visible(workdir)} holds another run ({changes}{more})"
-        raise ConfigError(f"{there}; use another --workdir or --overwrite")
+        raise ConfigError(f"{there}; {advice}")
 
 
-def _delete(folders: Sequence[Path]) -> None:
+def _delete(folders: Sequence[Path], theirs: Config) -> None:
     """Delete what a run made in its folders, and nothing else; the last of them is the one that is locked.
 
     Where anything is wrong, nothing is deleted. The config goes last, so that a cut-off deletion can be repeated.
     """
     *inside, workdir = [folder for folder in folders if (folder / record.CONFIG).exists()]
+    swept = {field for point in sweep.points(theirs.sweep).values() for field in point}
     for folder in inside:
-        _read(folder)
+        if config := _read(folder):
+            own = ("arms", "seed", "sweep", *swept, *ARMS_OWN)
+            _compare(folder, config, theirs, but=own, advice=f"move it out of {visible(workdir)}")
         with lock(folder):  # nobody trains there
             pass
-    for folder in (*inside, workdir):
-        _require_kinds(folder)
-    for folder in (*inside, workdir):
-        _delete_from(folder)
-        if folder != workdir and not any(folder.iterdir()):  # else somebody else's files lie there, too
+    for folder in inside:
+        with lock(folder):
+            _delete_from(folder)
+        if not any(folder.iterdir()):  # else somebody else's files lie there, too
             folder.rmdir()
-
-
-def _require_kinds(folder: Path) -> None:
-    for name in _OWN:
-        path, is_folders = folder / name, name in (*_FOLDERS, checkpoint.FOLDER)
-        if path.exists() and path.is_dir() != is_folders:
-            found, right = ("a file", "a folder") if is_folders else ("a folder", "a file")
-            raise RecordError(f"{visible(path)} is {found}, where a run has {right}; move it away")
+    _delete_from(workdir)
 
 
 def _delete_from(folder: Path) -> None:
     checkpoint.delete(folder)
-    for name, patterns in _FOLDERS.items():
-        files.delete_matching(folder / name, *patterns)
+    files.delete_files(folder / FIGURES, figures.FILES)
+    files.delete_files(folder / TENSORBOARD, [path.name for path in (folder / TENSORBOARD).glob(EVENT_FILES)])
+    of_tables = {kind: {path.stem for path in (folder / TABLES).glob(f"*.{kind}")} for kind in ("csv", "json")}
+    twins = of_tables["csv"] & of_tables["json"]  # a study writes each table as both
+    files.delete_files(folder / TABLES, [f"{name}.{kind}" for name in twins for kind in of_tables])
     for name in (*_FILES, record.CONFIG):
         (folder / name).unlink(missing_ok=True)

@@ -57,7 +57,7 @@ class Experiment(NamedTuple):
 def plan(config: Config, folder: Path, point: Mapping[str, Any] | None = None) -> Experiment:
     """The whole tree of an experiment, every point of it valid. Raises ConfigError, one line."""
     schema.validate(config)
-    _require_few(config)
+    require_few(config)
     point, inside = point or {}, []
     if config.sweep:
         for (name, values), one in zip(points(config.sweep).items(), _parts(config), strict=True):
@@ -122,7 +122,7 @@ def label(point: Mapping[str, Any]) -> str:
     return ", ".join(f"{field}={text(value)}" for field, value in point.items())
 
 
-def _require_few(config: Config) -> None:
+def require_few(config: Config) -> None:
     """Raise ConfigError where planning alone would take minutes."""
     sizes = {"sweep": len(points(config.sweep)), "seeds": len(config.seeds), "arms": len(config.arms)}
     runs = math.prod(size or 1 for size in sizes.values())

@@ -31,6 +31,7 @@ import numpy as np
 from halo_jax import record
 from halo_jax.config import ConfigError
 from halo_jax.record import RecordError, RoundRecord
+from halo_jax.visible import visible
 
 FOLDER, EVENT_FILES = "tensorboard", "events.out.tfevents.*"  # in the folder of an arm, and what lies there
 OnRound = Callable[[str, RoundRecord], Any]  # told an arm's name and the row of a round that has been recorded
@@ -117,4 +118,4 @@ def _errors_of(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RecordError(f"{folder}: {error.strerror or error}") from error
+        raise RecordError(f"{visible(folder)}: {error.strerror or error}") from error

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import resource
 import shutil
@@ -11,7 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tensorstore
 
+from halo_jax import checkpoint
 from halo_jax.checkpoint import CheckpointError, Checkpoints
 from halo_jax.exchange import Own
 from halo_jax.federation import FederationState
@@ -222,3 +225,29 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "checkpoints").write_text("in the way")
     with pytest.raises(CheckpointError, match=r"cannot open the checkpoints \(File exists\); right: a folder"):
         Checkpoints(tmp_path)
+
+
+def test_what_is_no_file_in_a_checkpoint_is_damage_and_is_not_waited_for(tmp_path):
+    save(tmp_path, 2, 4)
+    metadata = tmp_path / "checkpoints" / "4" / "state" / "_METADATA"
+    raw = metadata.read_bytes()
+    for put in (lambda: os.mkfifo(metadata), lambda: metadata.symlink_to("/dev/zero"), lambda: metadata.mkdir()):
+        metadata.unlink()
+        put()
+        (line,) = assert_goes_on_after(tmp_path, 2)
+        assert "state/_METADATA is " in line
+        metadata.rmdir() if metadata.is_dir() else metadata.unlink()
+        metadata.write_bytes(raw)
+    assert assert_goes_on_after(tmp_path, 4) == []
+
+
+def test_arrays_that_would_unfold_to_gigabytes_are_damage_and_take_no_memory(tmp_path):
+    save(tmp_path, 2, 4)
+    place = tmp_path / "checkpoints" / "4"
+    store = tensorstore.KvStore.open({"driver": "ocdbt", "base": f"file://{place / 'state'}/"}).result()
+    described = json.loads(store.read("losses/.zarray").result().value)
+    store.write("losses/.zarray", json.dumps(described | {"chunks": [2**40]})).result()
+    digests = {"state": "0" * 64, "files": checkpoint._file_digests(place)}
+    (place / "sha256.json").write_text(json.dumps(digests))
+    (line,) = assert_goes_on_after(tmp_path, 2)
+    assert re.search(r"checkpoint 4 is damaged \(its arrays unfold to \d{13} bytes, more than this run's can\)", line)

@@ -195,8 +195,8 @@ FATAL: dict[str, tuple[Damage, str, type[Exception], str]] = {
     "checkpoints is a file": (
         put("checkpoints", b"x"),
         "stopped",
-        CheckpointError,
-        r"/checkpoints: cannot open the checkpoints \(File exists\); right: a folder that can be written$",
+        RecordError,
+        r"/checkpoints is a file, where a run has a folder; move it away$",
     ),
     "config.json is cut off": (
         put("config.json", b"{"),
@@ -258,7 +258,6 @@ for table in TABLES:
     for base, what, damage, line in (
         ("stopped", "is missing", remove(table), "No such file or directory; "),
         ("stopped", "is empty", put(table, b""), "the first line is not round,"),
-        ("stopped", "is a folder", put_folder(table), "Is a directory"),
         ("stopped", "has another header", edit(table, b"^round", b"rounds"), "the first line is not round,"),
         ("stopped", "has a wrong cell", edit(table, ROW_1, b"one,"), "line 2: round is 'one'; right: a whole number"),
         ("stopped", "has too few cells", edit(table, ROW_1, b"1,2\n1,"), r"line 2 has 2 cells, not \d+"),
@@ -277,6 +276,9 @@ for table in TABLES:
         ("finished", "has lost a round", edit(table, LAST_ROUNDS, b""), "this is not all of rounds 1 to 4; "),
     ):
         FATAL[f"{table} of a {base} run {what}"] = (damage, base, RecordError, f"/{table}: .*{line}.*{ADVICE}")
+
+    wrong = rf"/{table} is a folder, where a run has a file; move it away$"
+    FATAL[f"{table} of a stopped run is a folder"] = (put_folder(table), "stopped", RecordError, wrong)
 
 IMAGES, LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
 INFO = "mnist/3.0.1/dataset_info.json"

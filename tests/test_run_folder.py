@@ -55,9 +55,20 @@ def test_a_foreign_config_is_never_deleted(tmp_path):
 
 
 def test_tables_of_a_run_that_never_got_its_config_are_not_foreign(tmp_path):
-    (tmp_path / record.ROUNDS).write_text("round")
-    with claim(tmp_path, schema.default(), False):
+    record.create(tmp_path / "run", {})
+    (tmp_path / "run" / record.CONFIG).unlink()
+    with claim(tmp_path / "run", schema.default(), False):
         pass
+
+
+def test_a_table_of_the_same_name_is_somebody_elses(tmp_path):
+    (tmp_path / record.CLIENTS).write_text("my customers")
+    with (
+        pytest.raises(schema.ConfigError, match="not empty and not a run folder"),
+        claim(tmp_path, schema.default(), True),
+    ):
+        pass
+    assert (tmp_path / record.CLIENTS).read_text() == "my customers"
 
 
 def test_another_config_is_refused_with_the_fields_that_differ(folder):

@@ -54,6 +54,7 @@ def folder(made, tmp_path) -> Path:
     for name in ("config.json", "table.csv", "report.html", "figures/a.png", "checkpoints/7/sha256.json", ".bashrc"):
         (victim / name).parent.mkdir(parents=True, exist_ok=True)
         (victim / name).write_bytes((made / "config.json").read_bytes() if name == "config.json" else b"precious")
+    configure(victim, rounds=7)
     return Path(shutil.copytree(made, tmp_path / "run"))
 
 
@@ -192,7 +193,57 @@ FAULTS: dict[str, tuple[Change, tuple[Callable[[Path], None], ...], type[Excepti
         link(LOCK, ".bashrc"),
         BOTH,
         RecordError,
-        r"run: cannot take its lock \.halo_jax\.lock \(Too many levels of symbolic links\)$",
+        r"run: cannot take its lock \.halo_jax\.lock \(it is no file of its own\)$",
+    ),
+    "the lock is another name of a file": (
+        lambda run, victim: (run / LOCK).hardlink_to(victim / ".bashrc"),
+        BOTH,
+        RecordError,
+        r"run: cannot take its lock \.halo_jax\.lock \(it is no file of its own\)$",
+    ),
+    "the lock is a pipe": (
+        lambda run, victim: os.mkfifo(run / LOCK),
+        BOTH,
+        RecordError,
+        r"run: cannot take its lock \.halo_jax\.lock \(it is no file of its own\)$",
+    ),
+    "an arm names somebody else's run": (
+        lambda run, victim: (shutil.copytree(victim, run / "thesis"), configure(run, arms=[*ARMS, "thesis"])),
+        (overwrite,),
+        ConfigError,
+        r"run/thesis holds another run \(rounds=7 there, 3 here\); move it out of .*run$",
+    ),
+    "more runs than can be planned": (
+        set_config(arms=[f"a{number}" for number in range(1000)], seeds=[*range(1000)]),
+        BOTH,
+        ConfigError,
+        NOT_OURS % "1000 of seeds, 1000 of arms make 1000000 runs",
+    ),
+    "a file in place of an arm": (
+        lambda run, victim: (shutil.rmtree(run / "halo_ps"), (run / "halo_ps").write_text("precious")),
+        BOTH,
+        RecordError,
+        r"run/halo_ps is a file, where a run has a folder; move it away$",
+    ),
+    "notes in place of an arm": (
+        lambda run, victim: (shutil.rmtree(run / "halo_ps"), shutil.copytree(victim / "figures", run / "halo_ps")),
+        BOTH,
+        ConfigError,
+        r"run/halo_ps is not empty and not a run folder; use another --workdir$",
+    ),
+    "a table with a long wrong cell": (
+        say_in_table("clients.csv", "energy_mj", "x" * 100_000),
+        (go_on, report),
+        RecordError,
+        r"line 2: energy_mj is 'x{80}'; right: a number",
+    ),
+    "nothing but line feeds": (
+        lambda run, victim: (run / "halo_ps" / "rounds.csv").write_text(
+            (run / "halo_ps" / "rounds.csv").read_text().split("\n")[0] + "\n" * 2**24
+        ),
+        (report,),
+        RecordError,
+        r"/halo_ps/rounds\.csv: line 2 has 0 cells, not ",
     ),
     "an arm's config is somebody else's": (
         lambda run, victim: (run / "halo_ps" / "config.json").write_text("{}"),
@@ -330,6 +381,7 @@ def test_an_experiment_is_not_deleted_while_a_launch_is_running_inside(folder):
 
 
 def test_the_lock_is_nobodys_who_may_only_read_and_is_gone_afterwards(folder):
+    folder.chmod(0o775)
     with lock(folder):
         mode = stat.S_IMODE((folder / LOCK).stat().st_mode)
         assert mode & 0o444 == (mode & 0o222) << 1  # who may read it may write it
@@ -341,6 +393,15 @@ def test_the_lock_is_nobodys_who_may_only_read_and_is_gone_afterwards(folder):
     with lock(folder):
         pass
     assert not (folder / LOCK).exists()
+
+
+def test_a_lock_that_more_can_open_than_may_write_to_the_folder_is_none(folder):
+    fcntl = pytest.importorskip("fcntl")
+    (folder / LOCK).write_text("")
+    (folder / LOCK).chmod(0o666)
+    with open(folder / LOCK) as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        go_on(folder)
 
 
 def test_a_reader_that_has_the_folder_open_holds_nothing(folder):

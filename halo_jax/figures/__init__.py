@@ -69,6 +69,9 @@ SEEDS_FIGURES = {
     "accuracy_by_energy_used": functools.partial(accuracy_by_energy_used.draw, over_seeds=True),
 }
 
+# What all of these are written as, in the folder `figures`.
+FILES = tuple(f"{name}.png" for name in {*FIGURES, *STUDY_FIGURES, *COMPARISON_FIGURES, *SEEDS_FIGURES})
+
 
 def save_all(runs: Mapping[str, Run], folder: str | Path) -> dict[str, Path]:
     """Write `folder`/figures/NAME.png of every figure that applies: caption -> path. Raises RecordError."""

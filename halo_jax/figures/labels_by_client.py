@@ -11,6 +11,7 @@ from halo_jax.figures.base import Config, Tables, canvas, plain
 from halo_jax.record import Run
 
 _MOST_NUMBERS = 240  # cells that hold their number
+_MOST_CELLS = 200_000  # that are drawn: nobody could tell more apart
 
 
 def draw(runs: Mapping[str, Run]) -> Figure | None:
@@ -34,6 +35,8 @@ def draw_study(config: Config, tables: Tables) -> Figure | None:
 def _draw(title: str, table: Mapping[str, np.ndarray], configs: Sequence[Config]) -> Figure | None:
     columns = [column for name, column in table.items() if name.startswith("class_")]
     if not columns or any(column.dtype.kind not in "if" for column in columns):
+        return None
+    if len(columns) * columns[0].size > _MOST_CELLS:
         return None
     counts = np.stack(columns, axis=1).astype(np.float64)
     clients, classes = counts.shape

@@ -60,17 +60,18 @@ def draw_study(config: Config, tables: Tables) -> Figure | None:
 
 def _path(run: Run, group: str) -> tuple[tuple[_Stop, ...], str]:
     """The path of most clients of the group, and how many of them took it."""
-    clients = run.clients
-    members = sorted(set(clients["client"][clients["constraint"] == group].tolist()))
-    paths = Counter(_path_of_client(run, client) for client in members)
+    mine = np.flatnonzero(run.clients["constraint"] == group)
+    clients = run.clients["client"][mine]
+    by_client = mine[np.argsort(clients, kind="stable")]
+    own_rows = np.split(by_client, np.cumsum(np.unique(clients, return_counts=True)[1])[:-1])
+    paths = Counter(_path_of_client(run, rows) for rows in own_rows)
     (path, count), *_ = paths.most_common(1)
-    return path, f"{count} of {len(members)} clients"
+    return path, f"{count} of {len(own_rows)} clients"
 
 
-def _path_of_client(run: Run, client: int) -> tuple[_Stop, ...]:
-    mine = run.clients["client"] == client
+def _path_of_client(run: Run, rows: np.ndarray) -> tuple[_Stop, ...]:
     stops = [_Stop(tuple(Precision.parse(run.config["selector"]["start"])), 0)]
-    for since, *bits in zip(*(run.clients[name][mine].tolist() for name in ("round", *BITS)), strict=True):
+    for since, *bits in zip(*(run.clients[name][rows].tolist() for name in ("round", *BITS)), strict=True):
         if stops[-1].precision != tuple(bits):
             stops.append(_Stop(tuple(bits), since))
         elif stops[-1].since == 0:

@@ -59,8 +59,9 @@ def _differ(tables: Tables, *columns: str) -> bool:
 
 
 def _panels(config: Config, tables: Tables, columns: Mapping[str, str], title: str) -> Figure | None:
-    rows = tables.get("comparison")
-    if not rows:
+    rows = tables.get("comparison", {})
+    rows = {name: column[np.isfinite(rows["accuracy_percent"])] for name, column in rows.items()}  # others have none
+    if not rows or not rows["arm"].size:
         return None
     caption = (
         f"{title}: one point an arm, by its name or a number; mean over seeds, bars of one "
