@@ -1,7 +1,7 @@
 """The user's cache folder: what was compiled once and need not be again.
 
 What lies in it is loaded and run as code, so it counts only where nobody else could have put it there. Who may write
-in the folders above it can still exchange it while it is in use; `~/.cache` is the user's own.
+in the folder above `halo_jax/` can still exchange that while it is in use; `~/.cache` is the user's own.
 """
 
 import errno
@@ -38,6 +38,11 @@ def own_cache_folder() -> Path:
     """
     folder = cache_folder()
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    above = folder.parent.stat()  # which may be a link, to a larger disk
+    if above.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "not a folder of this user's own", str(folder.parent))
+    if others_write(above):
+        folder.parent.chmod(0o700)
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():

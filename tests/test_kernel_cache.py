@@ -144,18 +144,25 @@ def test_a_library_that_may_be_foreign_is_replaced_and_never_loaded(home, good, 
     assert path.stat().st_uid == os.geteuid()
 
 
+def test_the_folder_above_is_closed_to_others(home):
+    above = kept(home).parent.parent
+    above.chmod(0o777)
+    assert launch() == "2.0"
+    assert stat.S_IMODE(above.stat().st_mode) == 0o700
+
+
 def test_a_library_without_symbols_is_replaced(home, spy):
     place(kept(home), spy)
     assert launch() == "a spy\n2.0"  # the user's own: it is loaded, as no foreign one is
     assert launch() == "2.0"
 
 
-@pytest.mark.parametrize("change", [pytest.param("owner", marks=as_root), "link"])
+@pytest.mark.parametrize("change", [pytest.param("owner", marks=as_root), pytest.param("above", marks=as_root), "link"])
 def test_in_a_folder_that_is_not_the_users_own_nothing_is_loaded_or_changed(home, spy, change):
     folder = kept(home).parent
     place(kept(home), spy)
-    if change == "owner":
-        os.chown(folder, NOBODY, -1)
+    if change in ("owner", "above"):
+        os.chown(folder if change == "owner" else folder.parent, NOBODY, -1)
     else:
         folder.rename(home / "elsewhere")
         folder.symlink_to(home / "elsewhere")
