@@ -16,13 +16,17 @@ import sys
 from collections.abc import Iterator
 
 _ERROR = b"\xff" * 8
-_MEMORY, _MEMORY_OF_A_CORE = 2**29, 2**24  # bytes; the library starts a thread for each core
+_MEMORY = 2**29  # bytes, beside the stacks of threads
+_THREADS = 64  # that the library starts; it waits for ever for those that find no memory
 _SECONDS = 30
 
 
 def main() -> None:
     """Write the records."""
-    limit = _MEMORY + _MEMORY_OF_A_CORE * (os.cpu_count() or 1)
+    stack, _ = resource.getrlimit(resource.RLIMIT_STACK)
+    limit = _MEMORY + _THREADS * (2**23 if stack == resource.RLIM_INFINITY else stack)
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     output = sys.stdout.buffer
     try:

@@ -16,8 +16,8 @@ from halo_jax.visible import visible
 MOST_BYTES = 2**34  # of all images: 16 GiB. Tiny ImageNet has 1.4 GB, EMNIST's byclass 0.6 GB.
 MOST_CLASSES = 2**16  # each is an output of the network; all of ImageNet has 21,841
 MOST_PIXELS = 2**22  # of an image: 2048x2048
-MOST_IMAGE_FILE = 5 * MOST_PIXELS  # bytes: four a pixel, as a file has that is not compressed, and what is beside them
 MOST_TEXT = 2**20  # bytes of a table or description; the longest that is published has half of that
+_LABEL = 16  # bytes of a label and what is made of it
 _LONGEST = 300  # characters of what was found that are shown
 
 
@@ -54,14 +54,15 @@ def one_line(error: Exception) -> str:
 
 
 def check_size(place: Path | str, *shapes: tuple[int, ...]) -> None:
-    """Raise DatasetError if arrays of bytes of these shapes, those of all images, are more than is read.
+    """Raise DatasetError if images of these shapes `[D, ...]`, a byte a number, are more than is read in all.
 
     That is MOST_BYTES, and half of the machine's memory: images are copied where they are turned or shuffled.
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    found, most = sum(math.prod(max(size, 1) for size in shape) for shape in shapes), min(MOST_BYTES, memory // 2)
+    most = min(MOST_BYTES, memory // 2)
+    found = sum(math.prod(max(size, 1) for size in shape) + _LABEL * shape[0] for shape in shapes)
     if found > most:
-        fault(place, f"images of {found} bytes", f"at most {most} bytes on this machine")
+        fault(place, f"images and labels of {found} bytes", f"at most {most} bytes on this machine")
 
 
 def check_classes(place: Path | str, count: int) -> None:

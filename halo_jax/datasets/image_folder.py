@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from halo_jax.datasets.base import MOST_IMAGE_FILE, Dataset, DatasetError, check_classes, check_size, fault
-from halo_jax.datasets.images import ImageError, WrongSize, decode, in_colour
+from halo_jax.datasets.base import Dataset, DatasetError, check_classes, check_size, fault
+from halo_jax.datasets.images import MOST_BYTES, ImageError, WrongSize, decode, most_bytes
 from halo_jax.datasets.places import expand
 from halo_jax.files import read_bytes
 
@@ -25,18 +25,19 @@ def load(data_dir: str = "") -> Dataset:
     folder = expand(data_dir)
     classes = _classes(folder / "train")
     check_classes(folder / "train", len(classes))
-    if unknown := [name for name in _classes(folder / "test") if name not in classes]:
+    if unknown := sorted({*_classes(folder / "test")} - {*classes}):
         fault(folder / "test" / unknown[0], "a class that train has not", f"one of {', '.join(classes)}")
     files = {split: _files(folder / split, classes) for split in ("train", "test")}
     first, _ = files["train"][0]
     height, width, _ = _image(first).shape
     check_size(folder, *((len(listed), height, width, 3) for listed in files.values()))
     images = [_image(path, first, (height, width)) for listed in files.values() for path, _ in listed]
-    if any(image.shape[2] == 3 for image in images):
-        images = [in_colour(image) for image in images]
+    pixels = np.empty((len(images), height, width, max(image.shape[2] for image in images)), np.uint8)
+    for number, image in enumerate(images):
+        pixels[number] = image  # a grey one among others in all three colours
     train = len(files["train"])
     labels = np.array([label for listed in files.values() for _, label in listed], np.int32)
-    return Dataset(np.stack(images[:train]), labels[:train], np.stack(images[train:]), labels[train:], len(classes))
+    return Dataset(pixels[:train], labels[:train], pixels[train:], labels[train:], len(classes))
 
 
 def _classes(split: Path) -> list[str]:
@@ -64,7 +65,7 @@ def _files(split: Path, classes: list[str]) -> list[tuple[Path, int]]:
 def _image(path: Path, first: Path | None = None, size: tuple[int, int] | None = None) -> np.ndarray:
     """An image, of the same size as the first."""
     try:
-        return decode(read_bytes(path, MOST_IMAGE_FILE), size=size)
+        return decode(read_bytes(path, most_bytes(*size) if size else MOST_BYTES), size=size)
     except WrongSize as error:
         height, width = size or (0, 0)
         fault(path, f"an image of {error}", f"{height}x{width}, as {first} is")

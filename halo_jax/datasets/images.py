@@ -12,6 +12,10 @@ from PIL import Image, UnidentifiedImageError
 
 from halo_jax.datasets.base import MOST_PIXELS, one_line
 
+_BESIDE, _BYTES_OF_A_PIXEL = (
+    2**18,
+    4,
+)  # of a file: a thumbnail, profiles and the like; and pixels that are not compressed
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
@@ -27,6 +31,14 @@ _GREY = ("1", "L", "LA")
 _DEEP = ("I", "F")  # and I;16 and its kind: more than 8 bits a channel
 _TIFF_TILE = (322, 323)  # the tags of its width and height
 _JPEG_SCAN, _MOST_SCANS = b"\xff\xda", 200  # each scan goes over the whole image; ten are usual
+
+
+def most_bytes(height: int, width: int) -> int:
+    """How large the file of an image of this size may be."""
+    return _BESIDE + _BYTES_OF_A_PIXEL * height * width
+
+
+MOST_BYTES = most_bytes(MOST_PIXELS, 1)
 
 
 def decode(raw: bytes, formats: tuple[str, ...] = FORMATS, size: tuple[int, int] | None = None) -> np.ndarray:

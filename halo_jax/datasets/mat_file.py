@@ -17,6 +17,7 @@ from halo_jax.datasets.unfolded import inflated
 
 _HEADER, _VERSION = 128, b"\0\1IM"  # version 1 of this form, in the order of bytes that all of today's machines have
 _PIECE = 2**20
+_MOST_BESIDE = 2**26  # bytes of fields that nobody asks for
 _MOST_VARIABLES, _MOST_NAMES = 1000, 2**16  # names: bytes of those of a struct's fields
 _MATRIX, _COMPRESSED = 14, 15
 _KINDS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}  # of elements
@@ -55,7 +56,7 @@ class _Elements:
     """Elements of a stream; `at` is how many bytes have been read."""
 
     def __init__(self, stream: Any, check: Check):
-        self.stream, self.check, self.at = stream, check, 0
+        self.stream, self.check, self.at, self.beside = stream, check, 0, 0
 
     def matrix(self, size: int, layout: Layout, found: dict[str, Any], field: str = "") -> None:
         """Read a variable or field of `size` bytes into `found` if the layout has its name, else not to its end."""
@@ -142,5 +143,8 @@ class _Elements:
         """Leave out the next bytes."""
         if count < 0:
             raise ValueError("a field that is larger than its size")
+        self.beside += count
+        if self.beside > _MOST_BESIDE:
+            raise ValueError(f"more than {_MOST_BESIDE} bytes beside what is read of it")
         while count:
             count -= len(self.take(min(count, _PIECE)))

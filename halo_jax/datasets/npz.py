@@ -45,8 +45,10 @@ def load(data_dir: str = "") -> Dataset:
         arrays[name] = _numbers(path, name, arrays[name])
     num_classes = int(arrays["train_labels"].max()) + 1
     check_classes(path, num_classes)
-    if empty := sorted(set(range(num_classes)) - set(arrays["train_labels"].tolist())):
-        fault(path, f"no training image of class {empty[0]}", f"some of every class from 0 to {num_classes - 1}")
+    empty = np.ones(num_classes, bool)
+    empty[arrays["train_labels"]] = False
+    if empty.any():
+        fault(path, f"no training image of class {empty.argmax()}", f"some of every class from 0 to {num_classes - 1}")
     splits = [arrays[name] for name in REQUIRED]
     return Dataset(splits[0], splits[1], splits[2], splits[3], num_classes, arrays.get(OPTIONAL))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from halo_jax.datasets import tfds
 from halo_jax.datasets.base import Dataset, DatasetError, fault
 from halo_jax.datasets.shapes import SHAPES
+from halo_jax.visible import visible
 
 
 def search(
@@ -40,8 +41,8 @@ def search(
             return _checked(name, finish(tfds.read_dataset(folder), folder), folder)
     apt = f"apt-get install {package}, or: " if package else ""
     raise DatasetError(
-        f"{name}: neither {forms} nor a tensorflow_datasets build in {', '.join(map(str, places))}; "
-        f"to get it: {apt}{tfds.prepare_command(name, data_dir)}"
+        f"{name}: neither {forms} nor a tensorflow_datasets build in {', '.join(map(visible, places))}; "
+        f"to get it: {apt}{visible(tfds.prepare_command(name, data_dir))}"
     )
 
 

@@ -13,6 +13,8 @@ import numpy as np
 
 from halo_jax.datasets.base import one_line
 
+_MOST_STEPS = 2**18  # a published batch takes 50,000, one or two for each label and file name
+
 
 class NotArrays(ValueError):
     """A pickle that is broken or holds something else; one line."""
@@ -86,11 +88,13 @@ class _Machine:
 
     def run(self) -> Any:
         """What is on top of the stack in the end."""
-        while (code := self.take(1)) != b".":
+        for _ in range(_MOST_STEPS):
+            if (code := self.take(1)) == b".":
+                return self.stack.pop()
             if code not in _STEPS:
                 raise NotArrays(f"a broken pickle: it does what no array needs, 0x{code.hex()}")
             _STEPS[code](self)
-        return self.stack.pop()
+        raise NotArrays(f"a broken pickle: it takes more than {_MOST_STEPS} steps")
 
     def take(self, count: int) -> bytes:
         """The next bytes."""

@@ -21,7 +21,6 @@ import numpy as np
 from halo_jax.datasets import array_records
 from halo_jax.datasets.base import (
     MOST_CLASSES,
-    MOST_IMAGE_FILE,
     MOST_PIXELS,
     MOST_TEXT,
     Dataset,
@@ -29,7 +28,7 @@ from halo_jax.datasets.base import (
     check_size,
     one_line,
 )
-from halo_jax.datasets.images import decode
+from halo_jax.datasets.images import decode, most_bytes
 from halo_jax.files import read_bytes
 from halo_jax.visible import visible
 
@@ -96,7 +95,7 @@ def _read_split(shards: list[tuple[Path, int]], shape: tuple[int, int, int]) -> 
 
     example: Any = tf_example_pb2
     images, labels = np.empty((_count(shards), *shape), np.uint8), np.empty(_count(shards), np.int32)
-    for number, record in enumerate(array_records.read(shards, MOST_IMAGE_FILE)):
+    for number, record in enumerate(array_records.read(shards, most_bytes(*shape[:2]))):
         features = example.Example.FromString(record).features.feature
         (image,), (label,) = features["image"].bytes_list.value, features["label"].int64_list.value
         pixels = decode(image, _FORMATS, shape[:2])

@@ -32,7 +32,7 @@ for name, make, line in (
     (
         "a header of a giant shape",
         npz(train_images=npy(OWN["train_images"], shape=(60, 10**6, 10**6)), test_images=npy(OWN["test_images"])),
-        r"found images of 600000000\d+ bytes; right: at most \d+ bytes",
+        r"found images and labels of 600000000\d+ bytes; right: at most \d+ bytes",
     ),
     (
         "a header of a negative shape",
@@ -42,8 +42,8 @@ for name, make, line in (
     (
         "a header of a shape that fits, and less content",
         npz(
-            train_images=npy(OWN["train_images"], shape=(2 * 10**9, 1, 1)),
-            train_labels=npy(OWN["train_labels"], shape=(2 * 10**9,)),
+            train_images=npy(OWN["train_images"], shape=(2 * 10**6, 28, 28)),
+            train_labels=npy(OWN["train_labels"], shape=(2 * 10**6,)),
         ),
         "found that train_images cannot be read",
     ),
@@ -103,12 +103,12 @@ for name, content, line in (
     (
         "0 x 2^32 x 2^32",
         idx(0, 2**32 - 1, 2**32 - 1),
-        r"found images of \d+ bytes; right: at most \d+ bytes on this ma",
+        r"found images and labels of \d+ bytes; right: at most \d+ bytes on this ma",
     ),
     (
         "2^32 x 2^32 x 2^32",
         idx(*[2**32 - 1] * 3),
-        r"found images of \d+ bytes; right: at most \d+ bytes on this machine",
+        r"found images and labels of \d+ bytes; right: at most \d+ bytes on this machine",
     ),
     ("gigabytes of gzip in place of a header", deflated_zeros(3000, 31), "found magic number 0x00000000"),
     (
@@ -149,6 +149,18 @@ def emnist(**changes: bytes) -> bytes:
 GIANT_NAME = tag(14, tag(6, bytes(8)) + tag(5, bytes(8)) + tag(1, b"", 2**31), 2**32 - 9)
 
 
+GIANT_FIELD = tag(
+    14,
+    tag(6, struct.pack("<II", 2, 0))
+    + tag(5, struct.pack("<ii", 1, 1))
+    + tag(1, b"dataset")
+    + struct.pack("<HHI", 5, 4, 32)
+    + tag(1, b"more".ljust(32, b"\0"))
+    + struct.pack("<II", 14, 2**32 - 2000),
+    2**32 - 9,
+)
+
+
 def nested(depth: int) -> bytes:
     """A cell in a cell in a cell."""
     inner = b""
@@ -174,7 +186,7 @@ for name, content, line in (
     (
         "that claims a giant shape",
         mat(emnist(images=matrix("", 9, (2**31 - 1, 784), tag(2, b"", 2**32 - 1)))),
-        r"images of 168\d+ bytes; right: at most \d+ bytes on this machine",
+        r"images and labels of 17\d+ bytes; right: at most \d+ bytes on this machine",
     ),
     (
         "that claims a negative shape",
@@ -189,6 +201,11 @@ for name, content, line in (
     ("of a field that is larger than its struct", mat(emnist(more=tag(14, b"", 2**32 - 1))), "a field that is none"),
     ("of cells within cells", mat(emnist(images=nested(3000))), "images is no array of numbers"),
     ("of texts", mat(emnist(labels=matrix("", 4, (2, 1), tag(4, b"a\0b\0")))), "labels is no array of numbers"),
+    (
+        "of gigabytes in a field that nobody asks for",
+        mat(tag(15, deflated_zeros(3000, 15, GIANT_FIELD), pad=False), packed=False),
+        "more than 67108864 bytes beside what is read of it",
+    ),
     ("of functions", mat(emnist(labels=matrix("", 16, (1, 1), b""))), "labels is no array of numbers"),
     ("of no names", mat(struct_of("dataset")), "no struct dataset with train and test"),
     ("that is cut off", mat(emnist())[:-20], "it is cut off"),

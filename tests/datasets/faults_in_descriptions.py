@@ -148,7 +148,7 @@ for name, make, line in (
     ROWS[f"a prepared set with {name}"] = (
         "mnist",
         make,
-        right if line else r"found images of 8620171161\d+ bytes; right",
+        right if line else r"found images and labels of 8796093\d+ bytes; right",
     )
 for name, (make, line) in PLACES.items():
     for what, file in (("a description", FEATURES), ("records", TRAIN)):

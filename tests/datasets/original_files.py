@@ -99,7 +99,7 @@ def write_emnist(place: Path, variant: str, splits: Splits, *, gz: bool = True) 
     return place
 
 
-def write_emnist_matlab(place: Path, variant: str, splits: Splits, **changes) -> Path:
+def write_emnist_matlab(place: Path, variant: str, splits: Splits, *, packed: bool = True, **changes) -> Path:
     """The Matlab file of a variant: an image is a row, column by column; image i was written by 100 + i // 3."""
     place.mkdir(parents=True, exist_ok=True)
     struct = {}
@@ -110,7 +110,7 @@ def write_emnist_matlab(place: Path, variant: str, splits: Splits, **changes) ->
             "writers": 100.0 + np.arange(len(labels))[:, None] // 3,
         }
     struct["train"] = {key: value for key, value in (struct["train"] | changes).items() if value is not None}
-    scipy.io.savemat(place / f"emnist-{variant}.mat", {"dataset": struct}, do_compression=True)
+    scipy.io.savemat(place / f"emnist-{variant}.mat", {"dataset": struct}, do_compression=packed)
     return place
 
 

@@ -37,7 +37,7 @@ BROKEN = {
     "too long": (RAW + b"\0", r"found 31 bytes of data; right: 30"),
     "absurd dimensions": (
         RAW[:4] + b"\xff" * 12 + RAW[16:],
-        r"found images of 79228\d+ bytes; right: at most \d+ bytes on th",
+        r"found images and labels of 79228\d+ bytes; right: at most \d+ bytes on th",
     ),
     "truncated gzip": (gzip.compress(RAW)[:-12], r"found broken gzip data \(.*\); right: a whole gzip file"),
     "corrupt gzip": (
