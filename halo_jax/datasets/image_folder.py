@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from halo_jax.datasets.base import Dataset, DatasetError, check_classes, check_size, fault
-from halo_jax.datasets.images import MOST_BYTES, ImageError, WrongSize, decode, most_bytes
+from halo_jax.datasets.base import MOST_PIXELS, Dataset, DatasetError, check_classes, check_size, fault
+from halo_jax.datasets.images import ImageError, WrongSize, decode, most_bytes
 from halo_jax.datasets.places import expand
 from halo_jax.files import read_bytes
 
@@ -65,7 +65,7 @@ def _files(split: Path, classes: list[str]) -> list[tuple[Path, int]]:
 def _image(path: Path, first: Path | None = None, size: tuple[int, int] | None = None) -> np.ndarray:
     """An image, of the same size as the first."""
     try:
-        return decode(read_bytes(path, most_bytes(*size) if size else MOST_BYTES), size=size)
+        return decode(read_bytes(path, most_bytes(*(size or (MOST_PIXELS, 1)))), size=size)
     except WrongSize as error:
         height, width = size or (0, 0)
         fault(path, f"an image of {error}", f"{height}x{width}, as {first} is")

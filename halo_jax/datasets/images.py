@@ -12,10 +12,6 @@ from PIL import Image, UnidentifiedImageError
 
 from halo_jax.datasets.base import MOST_PIXELS, one_line
 
-_BESIDE, _BYTES_OF_A_PIXEL = (
-    2**18,
-    4,
-)  # of a file: a thumbnail, profiles and the like; and pixels that are not compressed
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
@@ -30,15 +26,13 @@ class WrongSize(ImageError):
 _GREY = ("1", "L", "LA")
 _DEEP = ("I", "F")  # and I;16 and its kind: more than 8 bits a channel
 _TIFF_TILE = (322, 323)  # the tags of its width and height
+_BESIDE = 2**18  # bytes of a file beside its pixels: a thumbnail, a colour profile and the like
 _JPEG_SCAN, _MOST_SCANS = b"\xff\xda", 200  # each scan goes over the whole image; ten are usual
 
 
 def most_bytes(height: int, width: int) -> int:
-    """How large the file of an image of this size may be."""
-    return _BESIDE + _BYTES_OF_A_PIXEL * height * width
-
-
-MOST_BYTES = most_bytes(MOST_PIXELS, 1)
+    """How large the file of an image of this size may be: four bytes a pixel, as if nothing were compressed."""
+    return _BESIDE + 4 * height * width
 
 
 def decode(raw: bytes, formats: tuple[str, ...] = FORMATS, size: tuple[int, int] | None = None) -> np.ndarray:

@@ -13,6 +13,7 @@ from tests.datasets import faults_in_archives, faults_in_arrays, faults_in_descr
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments" / "proofs"))
 confined = importlib.import_module("confined")
+DATASETS = Path(datasets.__file__).parent
 TABLES = faults_in_images.ROWS, faults_in_arrays.ROWS, faults_in_archives.ROWS, faults_in_descriptions.ROWS
 ROWS = {name: row for table in TABLES for name, row in table.items()}
 
@@ -21,6 +22,22 @@ def test_rows_of_all_tables_are_in_one():
     assert len(ROWS) == sum(map(len, TABLES))
 
 
+READERS = [path for path in DATASETS.glob("*.py") if path.stem not in ("prepare", "tiny_imagenet_builder")]
+# What reads more than it is told, starts programs, imports what a file names, or opens what is no regular file
+UNBOUNDED = re.compile(
+    r"\bimport (tarfile|gzip|bz2|lzma|scipy|pickle)|\b(np\.load|builder_from_directory)\b"
+    r"|(read_bytes|read_text)\(\)|(?<![\w.])open\(|path\.open\(|Image\.open\((?!.*\bformats=)|extractall"
+)
+
+
+@pytest.mark.parametrize("path", READERS, ids=lambda path: path.stem)
+def test_readers_use_nothing_that_reads_more_than_it_is_told(path):
+    lines = [line.partition("#")[0] for line in path.read_text().splitlines()]
+    code = re.sub(r'"""(?s:.*?)"""', "", "\n".join(lines))
+    assert not UNBOUNDED.findall(code)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a process knows its memory from /proc")
 @pytest.mark.parametrize(("dataset", "make", "line"), ROWS.values(), ids=ROWS)
 def test_each_fault_is_one_line_and_takes_little(tmp_path, dataset, make, line):
     make(tmp_path)

@@ -1,8 +1,11 @@
+import os
+
 import numpy as np
 import pytest
 
 from halo_jax import datasets
-from halo_jax.datasets import synthetic
+from halo_jax.datasets import base, synthetic
+from halo_jax.datasets.shapes import SHAPES
 
 SMALL = synthetic.make(train_examples=30, test_examples=12)
 
@@ -102,6 +105,29 @@ def test_more_validation_images_than_are_left_is_one_line(monkeypatch, sizes):
 def test_more_than_there_are_names_both_numbers(monkeypatch, field, split, count):
     with pytest.raises(datasets.DatasetError, match=f"mine {split}: {count} examples .* the {count - 1} there"):
         _load(monkeypatch, SMALL, **{field: count})
+
+
+def test_what_does_not_fit_into_memory_is_one_line(monkeypatch):
+    monkeypatch.setitem(datasets.DATASETS, "mine", lambda data_dir="": np.empty(2**60, np.uint8))
+    with pytest.raises(datasets.DatasetError, match=r"^there: it does not fit into this machine's memory$"):
+        datasets.load("mine", "there")
+
+
+def test_the_limit_is_half_of_the_memory_and_counts_labels(monkeypatch):
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4, "SC_PHYS_PAGES": 1000}.get)
+    base.check_size("there", (10, 100), (10, 68))
+    with pytest.raises(
+        datasets.DatasetError, match=r"^there: found images and labels of 2001 bytes; right: at most 2000"
+    ):
+        base.check_size("there", (10, 100), (10, 68), (0, 1))
+
+
+def test_the_limits_leave_room_for_the_sets_of_the_field():
+    sizes = {"emnist/byclass": 814_255, "cifar10": 60_000, "tiny_imagenet": 110_000}
+    for name, count in sizes.items():
+        base.check_size(name, (count, *SHAPES[name][0]))
+    assert base.MOST_BYTES > 2_000_000 * 64 * 64 * 1
+    base.check_classes("all of ImageNet", 21_841)
 
 
 WRONG = {
