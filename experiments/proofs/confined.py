@@ -33,37 +33,36 @@ class Outcome(NamedTuple):
 def confined(load: Callable[[], object], refusal: type[Exception], data: Path) -> Outcome:
     """Call `load`, which reads `data` and may raise `refusal`, in a process forked from this one."""
     reading, writing = os.pipe()
-    before, start = _resident(), time.monotonic()
+    start = time.monotonic()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # JAX warns of forks, and nothing here computes
         process = os.fork()
     if not process:
-        os.close(reading)
-        _limit()
-        with os.fdopen(writing, "w") as answer:
-            json.dump(_call(load, refusal, data), answer)
-        os._exit(0)
+        try:
+            os.close(reading)
+            _limit()
+            before = _status("VmRSS")
+            with os.fdopen(writing, "w") as answer:
+                json.dump((*_call(load, refusal, data), (_status("VmHWM") - before) / 1024), answer)
+        finally:
+            os._exit(0)  # whatever happens, nothing that called this goes on twice
     os.close(writing)
     with os.fdopen(reading) as answer:
         said = answer.read()
-    _, status, used = os.wait4(process, 0)
-    seconds, megabytes = time.monotonic() - start, max(0, used.ru_maxrss - before) / 1024
-    kind, line = json.loads(said) if said else ("FAULT", _ended(status))
-    return Outcome(kind, line, seconds, megabytes)
+    _, status = os.waitpid(process, 0)
+    kind, line, megabytes = json.loads(said) if said else ("FAULT", _ended(status), 0.0)
+    return Outcome(kind, line, time.monotonic() - start, megabytes)
 
 
-def _resident() -> int:
-    return int(_status("VmRSS"))
-
-
-def _status(name: str) -> str:
+def _status(name: str) -> int:
     """A number of this process, in kB."""
-    return next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 def _limit() -> None:
-    most = int(_status("VmSize")) * 1024 + MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    most = _status("VmData") * 1024 + MEMORY
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))  # of what can be written, not of what is merely mapped
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(SECONDS)
@@ -73,7 +72,7 @@ def _limit() -> None:
 
 def _call(load: Callable[[], object], refusal: type[Exception], data: Path) -> tuple[str, str]:
     strayed: list[str] = []
-    sys.addaudithook(_watch(str(data.resolve()), strayed))
+    sys.addaudithook(_watch(os.path.realpath(data), strayed))
     try:
         load()
         outcome = "loaded", ""
