@@ -140,17 +140,25 @@ class Checkpoints:
         if _is_ours(path):
             files.delete_tree(path.rename(files.draft_of(path)))  # renamed, so that a half-deleted one does not count
         elif path.is_symlink() or path.exists():
-            aside = path.rename(path.with_name(f"{path.name}.set_aside_{secrets.token_hex(4)}"))
+            aside = _set_aside(path)
             self._say(f"{self._name}: {path.name} is no checkpoint of this run, and is called {aside.name} now")
 
 
 def delete(folder: Path) -> None:
-    """Delete the checkpoints of a run folder, and nothing else that lies among them. Raises OSError."""
+    """Delete the checkpoints of a run folder, and set aside what only has the name of one. Raises OSError."""
     own = folder / FOLDER
-    for path in own.iterdir() if files.is_real_folder(own) else ():
-        if files.is_draft(path) or (_ROUND.fullmatch(path.name) and _is_ours(path)):
+    for path in sorted(own.iterdir()) if files.is_real_folder(own) else ():
+        named = _ROUND.fullmatch(path.name) is not None
+        if files.is_draft(path) or (named and _is_ours(path)):
             files.delete_tree(path)
+        elif named:
+            _set_aside(path)
     files.delete_files(own, ())
+
+
+def _set_aside(path: Path) -> Path:
+    """Another name for what has that of a checkpoint and is none."""
+    return path.rename(path.with_name(f"{path.name}.set_aside_{secrets.token_hex(4)}"))
 
 
 def _is_ours(path: Path) -> bool:

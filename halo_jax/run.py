@@ -124,11 +124,11 @@ def _prepare(one: Experiment, whole: Experiment, load: Load) -> list[Arm]:
 
 def _open(whole: Experiment, overwrite: bool, held: contextlib.ExitStack) -> None:
     """Take the folders of all that is made of others, and write its config; the outermost stays taken."""
-    for one in () if overwrite else whole.leaves():
-        require_same(one.folder, one.config)
     for one in whole.branches():
         with contextlib.ExitStack() as briefly:
             (held if one is whole else briefly).enter_context(claim(one.folder, one.config, overwrite))
+            for leaf in whole.leaves() if one is whole and not overwrite else ():
+                require_same(leaf.folder, leaf.config)
             record.write(one.folder / record.CONFIG, _json(one.config))
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from halo_jax import config as schema
 from halo_jax import figures, files, past_runs, record, sweep
+from halo_jax.checkpoint import Checkpoints
 from halo_jax.config import Config, ConfigError
 from halo_jax.folder_lock import LOCK, lock
 from halo_jax.record import RecordError
@@ -332,11 +334,13 @@ def test_overwrite_leaves_what_the_owner_has_put_beside(folder):
     for name in ("halo_ps/checkpoints/8", "8-8-8/checkpoints/.ssh"):
         (folder / name).mkdir()
     overwrite(folder)
-    assert set(content(folder)) == {
+    assert {re.sub("set_aside_.*", "set_aside", name) for name in content(folder)} == {
         *("notes.txt", "figures", "figures/mine.svg", "halo_ps", "8-8-8"),
-        *("halo_ps/checkpoints", "halo_ps/checkpoints/9", "halo_ps/checkpoints/8", "halo_ps/checkpoints/.git"),
-        *("8-8-8/checkpoints", "8-8-8/checkpoints/.ssh"),
+        *("halo_ps/checkpoints", "halo_ps/checkpoints/9.set_aside", "halo_ps/checkpoints/8.set_aside"),
+        *("halo_ps/checkpoints/.git", "8-8-8/checkpoints", "8-8-8/checkpoints/.ssh"),
     }
+    with Checkpoints(folder / "halo_ps") as checkpoints:  # which what is set aside does not disturb
+        assert checkpoints.restore(()) == (0, ())
 
 
 def test_the_run_folder_itself_may_be_a_link(folder):

@@ -82,7 +82,9 @@ def _call(load: Callable[[], object], refusal: type[Exception], data: Path) -> t
             ("refused", text) if text.isprintable() and len(text) < 2000 else ("FAULT", f"no line: {text!r:.2000}")
         )
     except BaseException as error:
-        outcome = "FAULT", "".join(traceback.format_exception(error))[-3000:]
+        before = len(strayed)
+        outcome = "FAULT", "".join(traceback.format_exception(error))[-3000:]  # which reads sources
+        del strayed[before:]
     return ("FAULT", "; ".join(strayed)) if strayed else outcome
 
 
