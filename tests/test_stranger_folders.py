@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from halo_jax import config as schema
-from halo_jax import figures, files, past_runs, record, sweep
+from halo_jax import files, past_runs, record, sweep
 from halo_jax.checkpoint import Checkpoints
 from halo_jax.config import Config, ConfigError
 from halo_jax.folder_lock import LOCK, lock
@@ -384,49 +384,6 @@ def test_an_experiment_is_not_deleted_while_a_launch_is_running_inside(folder):
     assert not (folder / "seed_1").exists()
 
 
-def test_the_lock_is_nobodys_who_may_only_read_and_is_gone_afterwards(folder):
-    folder.chmod(0o775)
-    with lock(folder):
-        mode = stat.S_IMODE((folder / LOCK).stat().st_mode)
-        assert mode & 0o444 == (mode & 0o222) << 1  # who may read it may write it
-        assert not mode & stat.S_IROTH
-        with pytest.raises(RecordError, match="another launch is running"), lock(folder):
-            pass
-    assert not (folder / LOCK).exists()
-    (folder / LOCK).write_text("")  # of a launch that was killed
-    with lock(folder):
-        pass
-    assert not (folder / LOCK).exists()
-
-
-def test_a_lock_that_more_can_open_than_may_write_to_the_folder_is_none(folder):
-    fcntl = pytest.importorskip("fcntl")
-    (folder / LOCK).write_text("")
-    (folder / LOCK).chmod(0o666)
-    with open(folder / LOCK) as theirs:
-        fcntl.flock(theirs, fcntl.LOCK_EX)
-        go_on(folder)
-
-
-def test_a_reader_that_has_the_folder_open_holds_nothing(folder):
-    fcntl = pytest.importorskip("fcntl")
-    theirs = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(theirs, fcntl.LOCK_EX)
-        go_on(folder)
-    finally:
-        os.close(theirs)
-
-
-def test_reports_into_one_folder_are_made_one_at_a_time(folder, monkeypatch):
-    monkeypatch.setattr(figures, "save_all", lambda *_: {})
-    report(folder)
-    before = content(folder.parent / "report")
-    with lock(folder.parent / "report"), pytest.raises(RecordError, match="report: another launch is running"):
-        report(folder)
-    assert content(folder.parent / "report") == before
-
-
 def test_a_report_replaces_no_link(folder):
     (folder.parent / "report").mkdir()
     (folder.parent / "report" / "runs.json").write_text("{}")
@@ -448,37 +405,6 @@ def test_folders_nested_1500_deep_hold_no_run(tmp_path, monkeypatch):
         past_runs.compare([tmp_path], tmp_path / "report")
     os.chdir(tmp_path)
     subprocess.run(["rm", "-r", "d"], check=True)  # which pytest could not
-
-
-STRANGE = (
-    "_x",
-    "a$\\frac$",
-    "[bold]x",
-    "[x]",
-    ":smile:",
-    "\x1b[2J",
-    "two\nlines",
-    "=1+1",
-    "<script>",
-    os.fsdecode(b"\xff"),
-)
-
-
-def test_names_of_folders_are_data_wherever_they_are_shown(made, tmp_path):
-    for name in STRANGE:
-        shutil.copytree(made / "8-8-8", tmp_path / name / "run")
-    text = io.StringIO()
-    runs = past_runs.compare([tmp_path], tmp_path / "report", console=Console(file=text, width=400))
-    shown = {"./=1+1/run", "./_x/run", "\\x1b[2J/run", "two\\nlines/run", "\\udcff/run"}
-    shown |= {f"{name}/run" for name in STRANGE[1:5]}
-    assert shown | {"<script>/run"} == set(runs)
-    for name in shown:
-        assert name in text.getvalue()
-    assert text.getvalue().replace("\n", "").isprintable()
-    page = (tmp_path / "report" / "report.html").read_text()
-    assert "<script>" not in page
-    assert "&lt;script&gt;/run" in page
-    assert set(record.read_columns(tmp_path / "report" / "table.csv")["arm"].tolist()) == set(runs)
 
 
 def test_deletion_follows_no_name_from_the_command_line_either(folder):
