@@ -250,7 +250,7 @@ def read_columns(path: str | Path, texts: Collection[str] = ()) -> dict[str, np.
     """
     path = Path(path)
     with _errors_of(path):
-        names, *rows = csv.reader(files.read_bytes(path, MOST_BYTES).decode().splitlines())
+        names, *rows = csv.reader(_text_of(path).splitlines())
         for line, cells in enumerate(rows, start=2):
             if len(cells) != len(names):
                 raise ValueError(f"line {line} has {len(cells)} cells, not {len(names)}")

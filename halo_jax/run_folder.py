@@ -35,9 +35,9 @@ FREE_FIELDS = (  # change no result
     "evaluation.batch_size",
 )
 ARMS_OWN = tuple(f"{section}." for section in SECTIONS)  # fields in which an arm may differ
-_TABLES = (record.ROUNDS, record.CLIENTS, record.FINGERPRINTS)
 TABLES, DEVICE, FIGURES = "tables", "device.yaml", "figures"  # the first two are what a study writes
-_FILES = (*_TABLES, record.LABELS, record.SUMMARY, "table.csv", "comparison.csv", "claims.csv", "report.html", DEVICE)
+_RECORDS = (record.ROUNDS, record.CLIENTS, record.FINGERPRINTS, record.LABELS, record.SUMMARY)
+_FILES = (*_RECORDS, "table.csv", "comparison.csv", "claims.csv", "report.html", DEVICE)
 _FOLDERS = (FIGURES, TABLES, TENSORBOARD, checkpoint.FOLDER)
 _OWN = (*_FILES, *_FOLDERS, record.CONFIG)
 _NO_LINKS = "right: a file or folder that is none, or a link in place of the whole run folder"

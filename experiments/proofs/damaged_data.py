@@ -8,7 +8,6 @@ and programs that it starts. Case N of a seed is always the same file; `--case` 
 status 1 if anything but one printable line of ours is raised, or the process ends in another way.
 """
 
-import argparse
 import hashlib
 import os
 import random
@@ -114,12 +113,8 @@ def run(cases: Sequence[int], seed: int) -> dict:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Damage, load, count."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--case", type=int)
-    options = parser.parse_args(arguments)
-    result = run(range(options.count) if options.case is None else [options.case], options.seed)
+    options = launches.case_options(__doc__, arguments)
+    result = run(options.cases, options.seed)
     if options.case is None:
         launches.write("damaged_data", result)
     print(f"{result['cases']} cases, {len(result['faults'])} faults")

@@ -9,7 +9,6 @@ ours is raised, a case takes more than 30 seconds, or a byte of the neighbour di
 its traceback.
 """
 
-import argparse
 import contextlib
 import io
 import json
@@ -185,17 +184,12 @@ def _make_deletable(folder: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Damage, use, count."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--case", type=int)
-    options = parser.parse_args(arguments)
-    cases = range(options.count) if options.case is None else [options.case]
+    options = launches.case_options(__doc__, arguments)
     came: dict[str, Counter[str]] = {way: Counter() for way in WAYS}
     faults = []
     with tempfile.TemporaryDirectory() as bases:
         make(Path(bases))
-        for case in cases:
+        for case in options.cases:
             for way, what in try_case(Path(bases), options.seed, case).items():
                 came[way][what.partition(":")[0]] += 1
                 if what.startswith("FAULT"):
@@ -203,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     print(faults[-1], flush=True)
     result = {
         "seed": options.seed,
-        "folders": len(cases),
+        "folders": len(options.cases),
         "came": {way: dict(sorted(n.items())) for way, n in came.items()},
     }
     print(json.dumps(result, indent=2))

@@ -1,10 +1,12 @@
 """Launching experiments as a user does, and comparing what their run folders hold."""
 
+import argparse
 import hashlib
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +23,17 @@ def start(arguments: list[str], **environment: str) -> subprocess.Popen[str]:
     """Start a command in the checkout, with some environment variables set."""
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(arguments, cwd=ROOT, env={**os.environ, **environment}, **pipes)
+
+
+def case_options(about: str | None, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The flags of a script that tries many cases drawn from a seed: `--count` of them, or `--case` alone."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--case", type=int)
+    options = parser.parse_args(arguments)
+    options.cases = range(options.count) if options.case is None else [options.case]
+    return options
 
 
 def contents(workdir: Path) -> dict[str, str]:

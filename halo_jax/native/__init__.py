@@ -3,8 +3,8 @@
 A CPU multiplies and adds 16-bit whole numbers at twice the rate of float32, and all our operands are whole numbers of
 8 bits, for which Winograd's algorithm is exact too: together two to three times as fast as XLA's float32 forms
 (`canonical.py`), with the same bits, since both are exact. Where there is no C++ compiler, or on a CPU without AVX2,
-XLA's forms run; `HALO_JAX_KERNELS=xla` asks for them. Whole numbers know no NaN: a NaN weight of a user's own model
-counts as 0 here (the masters of `wage` are int8 and never NaN).
+XLA's forms run; `HALO_JAX_KERNELS=xla` asks for them. Whole numbers know no NaN: one that arithmetic makes in a user's
+own model counts as 0 here (the masters of `wage` are int8 and never NaN).
 """
 
 import functools
