@@ -13,15 +13,17 @@ import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from halo_jax import distributed, past_runs, record
-from halo_jax.checkpoint import CheckpointError
 from halo_jax.config import FIELDS, ConfigError, cohort_size, explain, unknown_field, validate
 from halo_jax.datasets import DatasetError
-from halo_jax.devices import DeviceError, choose_devices, keep_compiled_programs
-from halo_jax.run import run
-from halo_jax.stopping import Stopped
-from halo_jax.study import run_study
-from halo_jax.visible import visible
+from halo_jax.records import run_folder
+from halo_jax.records.checkpoint import CheckpointError
+from halo_jax.reporting import compare_runs
+from halo_jax.runner.run_experiment import run
+from halo_jax.runtime import processes
+from halo_jax.runtime.devices import DeviceError, choose_devices, keep_compiled_programs
+from halo_jax.runtime.signals import Stopped
+from halo_jax.runtime.visible import visible
+from halo_jax.studies.run_study import run_study
 
 _QUICKSTART = os.path.join(os.path.dirname(os.path.abspath(__file__)), "experiments", "quickstart.py")
 
@@ -52,7 +54,7 @@ def _parse(argv: list[str]) -> list[str]:
 
 def _stop(message: str, status: int) -> NoReturn:
     sys.stderr.write(f"error: {visible(' '.join(message.split()))}\n")  # one write: C++ may end us any time
-    distributed.leave(status)
+    processes.leave(status)
     sys.exit(status)
 
 
@@ -62,22 +64,22 @@ def main(argv: list[str]) -> None:
     options = flags.FLAGS
     try:
         if options.report:
-            past_runs.compare(argv[1:], options.workdir or "runs/report")
+            compare_runs.compare(argv[1:], options.workdir or "runs/report")
             return
         if options.distributed:
-            distributed.start(options.coordinator, options.processes, options.process)
+            processes.start(options.coordinator, options.processes, options.process)
         choose_devices(options.platform, cohort_size(options.config))
         if options.compilation_cache:
             keep_compiled_programs()
         start = run_study if options.config.study else run
         start(options.config, options.workdir or f"runs/{options.config.name}", overwrite=options.overwrite)
-    except (ConfigError, DatasetError, DeviceError, distributed.JoinError) as error:
+    except (ConfigError, DatasetError, DeviceError, processes.JoinError) as error:
         _stop(str(error), 2)
-    except (record.RecordError, CheckpointError, distributed.DistributedError, OSError) as error:
+    except (run_folder.RecordError, CheckpointError, processes.DistributedError, OSError) as error:
         _stop(str(error), 1)
     except jax.errors.JaxRuntimeError as error:
         first = str(error).partition("\n")[0]
-        _stop(f"{distributed.LOST} ({first})" if options.distributed else first, 1)
+        _stop(f"{processes.LOST} ({first})" if options.distributed else first, 1)
     except Stopped as stopped:
         sys.stderr.write(f"error: {stopped}\n")
         sys.exit(128 + stopped.signum)  # all processes do, so that they can part in good order

@@ -1,36 +1,117 @@
-"""Hardware-aware low-precision federated learning (HaLo-FL, DATE 2024) in JAX.
+"""Hardware-aware low-precision federated learning (HaLo-FL, DATE 2024) in JAX: `import halo_jax as hj`.
 
 Clients with energy, latency or area constraints train one model, each with its own bits for weights, activations and
-errors. One round, in the order of the modules (`federation.run_round`, Algorithm 1 of the paper):
+errors. What stands here is public, and what cannot be reached from here is not. Each name is loaded on first use.
 
-    datasets, partition   images and labels, dealt to clients
-    exchange              broadcast the 8-bit model, or what a compressor sends in its place
-    selectors, hardware   each client picks its precision by what it costs on a chip
-    training              each client trains: quantize -> contraction -> layers -> models, stepped by a recipe
-    compressors           each client's update becomes a message, and every bit of it is counted
-    server                the weighted average of Eq. 1, at 8 bits
-    evaluation            accuracy of the server's model
-    record, report        rounds.csv, clients.csv, summary.json, table, figures, report.html
+    config = hj.default_config()                      an experiment; its fields stand in `hj.config.FIELDS`
+    runs = hj.run(config, "runs/x")                   train it
+    layers, names, skipped = hj.trace_layers(net, (32, 32, 3))
+    hj.hardware.halosim.evaluate(layers, hj.Precision(6, 4, 8))
+    hj.SELECTORS["mine"] = mine                       an entry of one's own; the other tables alike
 
-`clients` lifts what is written for one client over all of them. `arms` and `assemble` turn a config's names into
-stages, `run` runs them, for several seeds if need be, and `comparison` puts these side by side. Without training,
-`tracing` finds the layers of any model, `hardware` prices them, and `study` runs one of `studies`: questions to the
-chip alone.
+The rooms, each of which may import those above it: `types`, `paper`, `parameters`; `runtime` (the machine), `numerics`
+(numbers of a few bits), `tracing` (the layers of any network), `hardware`, `selectors`, `compressors`, `recipes`,
+`models`, `datasets` (tables of entries), `federation` (one round), `config`, `records`, `figures`, `reporting`,
+`runner` (from a config to a trained run) and `studies` (questions to the chip alone).
 """
 
-from halo_jax.quantize import Numerics, quantize_activation, quantize_error, quantize_weight
-from halo_jax.types import Constraint, Cost, Demand, LayerShape, Precision
+import importlib
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from halo_jax import compressors, config, datasets, hardware, models, recipes, records, selectors
+    from halo_jax.compressors import COMPRESSORS
+    from halo_jax.config import ConfigError
+    from halo_jax.config import default as default_config
+    from halo_jax.datasets import DATASETS, Dataset
+    from halo_jax.hardware import PLATFORMS
+    from halo_jax.models import MODELS
+    from halo_jax.numerics.layers import QuantConv, QuantDense, max_pool
+    from halo_jax.numerics.quantize import Numerics, quantize_activation, quantize_error, quantize_weight
+    from halo_jax.recipes import RECIPES
+    from halo_jax.runner.run_experiment import run
+    from halo_jax.selectors import SELECTORS
+    from halo_jax.studies.run_study import run_study
+    from halo_jax.tracing import trace_layers
+    from halo_jax.types import Constraint, Cost, Demand, LayerShape, Noise, Precision
 
+_NAMESPACES = ("compressors", "config", "datasets", "hardware", "models", "recipes", "records", "selectors")
+_NAMES = {  # the module that has each, and its name there where it is another
+    "COMPRESSORS": "compressors",
+    "Constraint": "types",
+    "ConfigError": "config",
+    "Cost": "types",
+    "DATASETS": "datasets",
+    "Dataset": "datasets",
+    "Demand": "types",
+    "LayerShape": "types",
+    "MODELS": "models",
+    "Noise": "types",
+    "Numerics": "numerics.quantize",
+    "PLATFORMS": "hardware",
+    "Precision": "types",
+    "QuantConv": "numerics.layers",
+    "QuantDense": "numerics.layers",
+    "RECIPES": "recipes",
+    "SELECTORS": "selectors",
+    "default_config": "config:default",
+    "max_pool": "numerics.layers",
+    "quantize_activation": "numerics.quantize",
+    "quantize_error": "numerics.quantize",
+    "quantize_weight": "numerics.quantize",
+    "run": "runner.run_experiment",
+    "run_study": "studies.run_study",
+    "trace_layers": "tracing",
+}
 __all__ = [
+    "COMPRESSORS",
+    "DATASETS",
+    "MODELS",
+    "PLATFORMS",
+    "RECIPES",
+    "SELECTORS",
+    "ConfigError",
     "Constraint",
     "Cost",
+    "Dataset",
     "Demand",
     "LayerShape",
+    "Noise",
     "Numerics",
     "Precision",
+    "QuantConv",
+    "QuantDense",
+    "compressors",
+    "config",
+    "datasets",
+    "default_config",
+    "hardware",
+    "max_pool",
+    "models",
     "quantize_activation",
     "quantize_error",
     "quantize_weight",
+    "recipes",
+    "records",
+    "run",
+    "run_study",
+    "selectors",
+    "trace_layers",
 ]
+__version__ = importlib.metadata.version("halo_jax")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMESPACES:
+        return importlib.import_module(f"halo_jax.{name}")
+    if name in _NAMES:
+        module, _, there = _NAMES[name].partition(":")
+        value = getattr(importlib.import_module(f"halo_jax.{module}"), there or name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'halo_jax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_NAMESPACES, *_NAMES})

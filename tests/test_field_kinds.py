@@ -2,7 +2,7 @@
 
 import pytest
 
-from halo_jax.field_kinds import grid, is_grid
+from halo_jax.parameters import grid, is_grid
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from halo_jax.config import Config, default
-from halo_jax.run import run
+from halo_jax.runner.run_experiment import run
 
 ARMS = ("8-8-8", "halo_ps")
 ROUNDS = 4

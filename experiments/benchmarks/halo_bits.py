@@ -13,7 +13,8 @@ import numpy as np
 import step_problem
 from timing import serve
 
-from halo_jax import clients, devices
+from halo_jax.federation import clients
+from halo_jax.runtime import devices
 from halo_jax.types import Precision
 
 COMPILED = "/jax/core/compile/backend_compile_duration"  # JAX reports one for each program that it compiles

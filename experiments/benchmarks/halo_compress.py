@@ -13,9 +13,9 @@ import numpy as np
 import step_problem
 from timing import serve
 
-from halo_jax import clients, exchange
 from halo_jax.compressors import COMPRESSORS
 from halo_jax.compressors.base import size_of
+from halo_jax.federation import clients, communication
 from halo_jax.recipes import RECIPES
 from halo_jax.types import Precision
 
@@ -30,8 +30,8 @@ def prepare(case: dict):
     trained, precision, _, _ = problem.stacked
     start = jax.tree.map(lambda leaf: leaf[0] * jnp.float32(0.9), trained)
     key, count = jax.random.key(0), case["clients"]
-    sent = exchange.broadcast(start, compressor.server.init(start), compressor, recipe, key)
-    own = exchange.Own(compressor.init(start), jax.tree.map(jnp.zeros_like, start) if compressor.remembers else ())
+    sent = communication.broadcast(start, compressor.server.init(start), compressor, recipe, key)
+    own = communication.Own(compressor.init(start), jax.tree.map(jnp.zeros_like, start) if compressor.remembers else ())
     own = jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf)[None], count, axis=0), own)
 
     def exchange_all(stacked, shared):
@@ -41,8 +41,8 @@ def prepare(case: dict):
         )
         return lifted_upload(stacked, (sent, pooled, key, round))
 
-    lifted_upload = clients.lift(exchange.make_upload(compressor, recipe), case["executor"])
-    of_one = lambda model, sent: compressor.stats(exchange.carried(compressor, recipe, model, sent.model))  # noqa: E731
+    lifted_upload = clients.lift(communication.make_upload(compressor, recipe), case["executor"])
+    of_one = lambda model, sent: compressor.stats(communication.carried(compressor, recipe, model, sent.model))  # noqa: E731
     lifted_stats = lambda models, sent: clients.lift(of_one, case["executor"])((models,), (sent,))  # noqa: E731
     ids = jnp.arange(count, dtype=jnp.int32)
     arguments = (ids, Precision(*precision), trained, jnp.ones(count), own), (sent, key, jnp.int32(0))

@@ -13,12 +13,14 @@ import numpy as np
 from timing import serve
 from two_convolutions import TwoConvolutions
 
-from halo_jax import config as schema
-from halo_jax import datasets, devices, federation, models
-from halo_jax.assemble import Parts, assemble
-from halo_jax.clients import placement
+from halo_jax import datasets, models
+from halo_jax.config import schema
 from halo_jax.datasets import Dataset
-from halo_jax.training import Shard
+from halo_jax.federation.clients import placement
+from halo_jax.federation.local_training import Shard
+from halo_jax.federation.round import FederatedData, init_state, make_run_round
+from halo_jax.runner.build import Parts, assemble
+from halo_jax.runtime import devices
 from halo_jax.types import Precision
 
 
@@ -49,7 +51,7 @@ def experiment(case: dict) -> schema.Config:
     return config
 
 
-def deal(case: dict, parts: Parts) -> federation.FederatedData:
+def deal(case: dict, parts: Parts) -> FederatedData:
     """Clients hold the images that the case says, where these are not the equal shares that they were dealt already."""
     counts = sizes(case)
     if np.ptp(counts) == 0:
@@ -75,8 +77,8 @@ def prepare(case: dict):
     parts = assemble(config)
     data = deal(case, parts)
     start = Precision.parse(config.selector.start)
-    state = federation.init_state(parts.model, start, config.num_clients, parts.stages, parts.recipe, parts.executor)
-    run_round: Any = federation.make_run_round(parts.stages, parts.recipe, cohort, parts.executor, config.chunk_size)
+    state = init_state(parts.model, start, config.num_clients, parts.stages, parts.recipe, parts.executor)
+    run_round: Any = make_run_round(parts.stages, parts.recipe, cohort, parts.executor, config.chunk_size)
     others = (data, jax.random.key(config.seed), jnp.float32(parts.learning_rates[0]))
     assembled = time.perf_counter()
     lowered = run_round.lower(state, *others)

@@ -8,11 +8,12 @@ from typing import Any
 import jax
 from timing import serve
 
-from halo_jax import config as schema
-from halo_jax import devices, federation
-from halo_jax.arms import expand_arms
-from halo_jax.assemble import assemble_all
-from halo_jax.programs import Arm, Programs, stacks
+from halo_jax.config import schema
+from halo_jax.config.arms import expand_arms
+from halo_jax.federation.round import FederationState, init_state
+from halo_jax.runner.build import assemble_all
+from halo_jax.runner.compiled_rounds import Arm, Programs, stacks
+from halo_jax.runtime import devices
 from halo_jax.types import Precision
 
 
@@ -47,9 +48,9 @@ def prepare(case: dict):
     return {"executor": arms[0].parts.executor, "devices": jax.device_count(), "programs": len(groups)}, run
 
 
-def _first_state(arm: Arm) -> federation.FederationState:
+def _first_state(arm: Arm) -> FederationState:
     parts, start = arm.parts, Precision.parse(arm.config.selector.start)
-    return federation.init_state(parts.model, start, arm.config.num_clients, parts.stages, parts.recipe, parts.executor)
+    return init_state(parts.model, start, arm.config.num_clients, parts.stages, parts.recipe, parts.executor)
 
 
 if __name__ == "__main__":

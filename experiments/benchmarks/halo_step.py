@@ -9,7 +9,8 @@ import jax
 import step_problem
 from timing import serve
 
-from halo_jax import clients, devices
+from halo_jax.federation import clients
+from halo_jax.runtime import devices
 
 
 def prepare(case: dict):

@@ -16,10 +16,10 @@ from flax import linen as nn
 from jax import lax
 from timing import serve
 
-from halo_jax.layers import layer_scale
-from halo_jax.quantize import DEFAULT, quantize_activation, quantize_error, quantize_weight
+from halo_jax.federation.local_training import batch_order, normalise
+from halo_jax.numerics.layers import layer_scale
+from halo_jax.numerics.quantize import DEFAULT, quantize_activation, quantize_error, quantize_weight
 from halo_jax.recipes import Recipe
-from halo_jax.training import batch_order, normalise
 from halo_jax.types import Precision, Stream, stream
 
 

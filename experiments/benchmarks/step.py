@@ -9,7 +9,7 @@ weights, images and precision. Times are those of all clients together; the mach
 import suite
 from suite import Group
 
-from halo_jax.clients import EXECUTORS
+from halo_jax.federation.clients import EXECUTORS
 
 IMAGES = ([32, 32, 3], [28, 28, 1])
 CLIENTS = {1 / 8: 20, 1 / 4: 20, 1 / 2: 20, 1.0: 4}  # by width

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from halo_jax.health import none_dead
-from halo_jax.layers import weight_limit
+from halo_jax.federation.local_training import Images, Shard, make_local_train
 from halo_jax.models import MODELS, layer_shapes
+from halo_jax.numerics.dead_layers import none_dead
+from halo_jax.numerics.layers import weight_limit
 from halo_jax.recipes import RECIPES, Recipe
-from halo_jax.training import Images, Shard, make_local_train
 from halo_jax.types import Precision
 
 CLASSES = 10

@@ -31,13 +31,16 @@ import launches
 from damage import Damage
 from rich.console import Console
 
-from halo_jax import config as schema
-from halo_jax import figures, past_runs, record, run
-from halo_jax.checkpoint import CheckpointError
-from halo_jax.config import Config, ConfigError
+from halo_jax import figures
+from halo_jax.config import Config, ConfigError, schema
 from halo_jax.datasets import DatasetError
-from halo_jax.programs import Programs
-from halo_jax.record import RecordError
+from halo_jax.records import run_folder
+from halo_jax.records.checkpoint import CheckpointError
+from halo_jax.records.run_folder import RecordError
+from halo_jax.reporting import compare_runs
+from halo_jax.runner import run_experiment
+from halo_jax.runner.compiled_rounds import Programs
+from halo_jax.runner.run_experiment import assemble_all, run
 
 LONGEST_S = 30
 DRAWN = 20  # each of so many cases draws its figures, which takes most of the time
@@ -60,15 +63,15 @@ CONFIGS = {"ended": toy(arms=("8-8-8", "halo_ps")), "stopped": toy(), "seeds": t
 
 
 def _report(config: Config, folder: Path) -> None:
-    past_runs.compare([folder], folder.parent / "report", console=_quiet())
+    compare_runs.compare([folder], folder.parent / "report", console=_quiet())
 
 
 def _go_on(config: Config, folder: Path) -> None:
-    run.run(config, folder, console=_quiet())
+    run(config, folder, console=_quiet())
 
 
 def _overwrite(config: Config, folder: Path) -> None:
-    run.run(config, folder, overwrite=True, console=_quiet())
+    run(config, folder, overwrite=True, console=_quiet())
 
 
 WAYS: Ways = {"report": _report, "go on": _go_on, "overwrite": _overwrite}
@@ -82,14 +85,14 @@ def _quiet() -> Console:
 def compiled_once(drawn: bool = True):
     """What does not depend on the folder is made once, and figures are drawn only if asked for."""
     with contextlib.ExitStack() as patches:
-        patches.enter_context(mock.patch.object(run, "assemble_all", _assemble))
-        patches.enter_context(mock.patch.object(run, "Programs", return_value=_PROGRAMS))
+        patches.enter_context(mock.patch.object(run_experiment, "assemble_all", _assemble))
+        patches.enter_context(mock.patch.object(run_experiment, "Programs", return_value=_PROGRAMS))
         for name in () if drawn else ("save_all", "save_comparison"):
             patches.enter_context(mock.patch.object(figures, name, return_value={}))
         yield
 
 
-_PROGRAMS, _ASSEMBLED, _ASSEMBLE_ALL = Programs(), {}, run.assemble_all
+_PROGRAMS, _ASSEMBLED, _ASSEMBLE_ALL = Programs(), {}, assemble_all
 
 
 def _assemble(configs: dict[str, Config], *options: Any, **named: Any) -> Any:
@@ -101,18 +104,18 @@ def _assemble(configs: dict[str, Config], *options: Any, **named: Any) -> Any:
 
 def make(place: Path) -> None:
     """The run folders that are damaged, and a neighbour of theirs."""
-    append = record.append
+    append = run_folder.append
 
-    def stop(folder: Path, row: record.RoundRecord, *others: Any) -> None:
+    def stop(folder: Path, row: run_folder.RoundRecord, *others: Any) -> None:
         if row.round == 2:
             raise KeyboardInterrupt
         append(folder, row, *others)
 
     with compiled_once():
         for name, config in CONFIGS.items():
-            patch = mock.patch.object(record, "append", stop) if name == "stopped" else contextlib.nullcontext()
+            patch = mock.patch.object(run_folder, "append", stop) if name == "stopped" else contextlib.nullcontext()
             with patch, contextlib.suppress(KeyboardInterrupt):
-                run.run(config, place / name, console=_quiet())
+                run(config, place / name, console=_quiet())
     neighbour = place / "neighbour"
     shutil.copytree(place / "ended", neighbour)
     for name in (".bashrc", ".ssh/id", "3/sha256.json", "12/sha256.json", "thesis.txt"):

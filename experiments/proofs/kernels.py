@@ -26,8 +26,8 @@ import launches
 import numpy as np
 import whole_numbers
 
-from halo_jax import native
-from halo_jax.grid_sums import Operand, Window
+from halo_jax.numerics import native
+from halo_jax.numerics.exact_sums import Operand, Window
 
 SOURCES = launches.ROOT / "halo_jax" / "native"
 SANITIZED = "-O1 -g -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from halo_jax.grid_sums import Window
+from halo_jax.numerics.exact_sums import Window
 
 _ORDER = ("greedy", 2**28)  # the operands two by two, though what comes in between has up to so many numbers
 

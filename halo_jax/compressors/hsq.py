@@ -20,7 +20,7 @@ from jax import lax
 
 from halo_jax.compressors.base import Compressor, Upload, positive, rebuild, tensors
 from halo_jax.compressors.wire import Codes
-from halo_jax.quantize import stochastic_round
+from halo_jax.numerics.quantize import stochastic_round
 
 _RAW = 1000  # Paper: tensors of so many elements or fewer are sent as they are.
 _SAMPLES, _ROUNDS = 2**14, 8  # of k-means. Choice: the paper has 10^6, which take 60 times as long.

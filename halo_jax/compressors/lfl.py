@@ -29,7 +29,7 @@ from halo_jax.compressors.base import (
     tensors,
 )
 from halo_jax.compressors.wire import Codes, Coding, radix
-from halo_jax.quantize import stochastic_round
+from halo_jax.numerics.quantize import stochastic_round
 
 MOST_LEVELS = 255
 

@@ -23,7 +23,7 @@ from halo_jax.compressors.base import (
     tensors,
 )
 from halo_jax.compressors.wire import Codes
-from halo_jax.quantize import stochastic_round
+from halo_jax.numerics.quantize import stochastic_round
 
 
 def qa_fl(*, bits: int = 8) -> Compressor:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from halo_jax.compressors.base import Compressor, Scope, Upload, draws, peak, positive, rebuild, size_of, tensors
 from halo_jax.compressors.wire import Codes, width
-from halo_jax.quantize import stochastic_round
+from halo_jax.numerics.quantize import stochastic_round
 
 NORMS = {"l2": jnp.linalg.norm, "max": peak}
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from halo_jax.compressors.base import Compressor, Upload, peak, positive, size_of
 from halo_jax.compressors.wire import Codes
-from halo_jax.quantize import levels, step_size, stochastic_round, uniform_like
+from halo_jax.numerics.quantize import levels, step_size, stochastic_round, uniform_like
 
 _MOST_BITS = 8
 

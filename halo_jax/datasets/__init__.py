@@ -20,7 +20,7 @@ from halo_jax.datasets import (
     tiny_imagenet,
 )
 from halo_jax.datasets.base import Dataset, DatasetError, one_line
-from halo_jax.visible import visible
+from halo_jax.runtime.visible import visible
 
 __all__ = ["DATASETS", "VARIANTS", "Dataset", "DatasetError", "check_name", "load"]
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from halo_jax.datasets import tar
 from halo_jax.datasets.base import MOST_TEXT, fault, one_line
 from halo_jax.datasets.zips import open_member, open_zip
-from halo_jax.files import open_regular, read_bytes
+from halo_jax.runtime.safe_files import open_regular, read_bytes
 
 _LONGEST_NAME = 100
 _MOST_LIST = 2**25  # bytes of a zip's list of members; Tiny ImageNet's has 13 MB

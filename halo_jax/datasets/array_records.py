@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from halo_jax.files import open_regular
+from halo_jax.runtime.safe_files import open_regular
 
 _PROGRAM = Path(__file__).with_name("array_record_process.py")
 _ERROR = 2**64 - 1  # in place of the size of a record

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from halo_jax.visible import visible
+from halo_jax.runtime.visible import visible
 
 MOST_BYTES = 2**34  # of all images: 16 GiB. Tiny ImageNet has 1.4 GB, EMNIST's byclass 0.6 GB.
 MOST_CLASSES = 2**16  # each is an output of the network; all of ImageNet has 21,841

@@ -16,7 +16,7 @@ import numpy as np
 
 from halo_jax.datasets.base import Dataset, check_size, fault, one_line
 from halo_jax.datasets.unfolded import gunzipped, is_gzipped
-from halo_jax.files import open_regular
+from halo_jax.runtime.safe_files import open_regular
 
 # (images, labels) of train and test, as MNIST, Fashion-MNIST and Debian's package name them; each may end in .gz
 Names = tuple[tuple[str, str], tuple[str, str]]

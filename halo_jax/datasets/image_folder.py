@@ -13,7 +13,7 @@ import numpy as np
 from halo_jax.datasets.base import MOST_PIXELS, Dataset, DatasetError, check_classes, check_size, fault
 from halo_jax.datasets.images import ImageError, WrongSize, decode, most_bytes
 from halo_jax.datasets.places import expand
-from halo_jax.files import read_bytes
+from halo_jax.runtime.safe_files import read_bytes
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")  # those of images.FORMATS
 

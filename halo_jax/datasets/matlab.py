@@ -11,7 +11,7 @@ import numpy as np
 
 from halo_jax.datasets import mat_file
 from halo_jax.datasets.base import Dataset, DatasetError, check_size, fault, one_line
-from halo_jax.files import open_regular
+from halo_jax.runtime.safe_files import open_regular
 
 _SIDE = 28
 _INT32 = -(2**31), 2**31 - 1

@@ -16,7 +16,7 @@ import numpy as np
 from halo_jax.datasets.base import MOST_BYTES, Dataset, DatasetError, check_classes, check_size, fault, one_line
 from halo_jax.datasets.places import expand
 from halo_jax.datasets.zips import open_member, open_zip
-from halo_jax.files import open_regular
+from halo_jax.runtime.safe_files import open_regular
 
 REQUIRED = ("train_images", "train_labels", "test_images", "test_labels")
 OPTIONAL = "train_writers"

@@ -7,7 +7,7 @@ from pathlib import Path
 from halo_jax.datasets import tfds
 from halo_jax.datasets.base import Dataset, DatasetError, fault
 from halo_jax.datasets.shapes import SHAPES
-from halo_jax.visible import visible
+from halo_jax.runtime.visible import visible
 
 
 def search(

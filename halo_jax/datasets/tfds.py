@@ -19,18 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from halo_jax.datasets import array_records
-from halo_jax.datasets.base import (
-    MOST_CLASSES,
-    MOST_PIXELS,
-    MOST_TEXT,
-    Dataset,
-    DatasetError,
-    check_size,
-    one_line,
-)
+from halo_jax.datasets.base import MOST_CLASSES, MOST_PIXELS, MOST_TEXT, Dataset, DatasetError, check_size, one_line
 from halo_jax.datasets.images import decode, most_bytes
-from halo_jax.files import read_bytes
-from halo_jax.visible import visible
+from halo_jax.runtime.safe_files import read_bytes
+from halo_jax.runtime.visible import visible
 
 _IMAGE = "tensorflow_datasets.core.features.image_feature.Image"
 _LABEL = "tensorflow_datasets.core.features.class_label_feature.ClassLabel"

@@ -14,7 +14,6 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from halo_jax import record
 from halo_jax.figures import (
     accuracy_by_energy_used,
     accuracy_by_round,
@@ -30,7 +29,8 @@ from halo_jax.figures import (
     tradeoff,
 )
 from halo_jax.figures.base import Config, Tables
-from halo_jax.record import Run
+from halo_jax.records import run_folder
+from halo_jax.records.run_folder import Run
 
 FIGURES: dict[str, Callable[[Mapping[str, Run]], Figure | None]] = {
     "accuracy_by_round": accuracy_by_round.draw,
@@ -99,5 +99,5 @@ def _save_drawn(drawn: Mapping[str, Figure | None], folder: str | Path) -> dict[
 def _save(figure: Figure, name: str, folder: str | Path) -> Path:
     png, path = io.BytesIO(), Path(folder) / "figures" / f"{name}.png"
     figure.savefig(png, format="png", metadata={"Software": None})  # equal figures are equal bytes
-    record.write(path, png.getvalue())
+    run_folder.write(path, png.getvalue())
     return path

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 
 from halo_jax.figures.base import accuracy_against, by_round
-from halo_jax.record import Run
+from halo_jax.records.run_folder import Run
 
 
 def draw(runs: Mapping[str, Run]) -> Figure | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 
 from halo_jax.figures.base import accuracy_against, from_zero
-from halo_jax.record import Run
+from halo_jax.records.run_folder import Run
 
 LABEL = "virtual time, s ({} latency per sample x samples, plus links)"
 CHIPS = {"halosim": "HaLoSim"}  # what a platform is called, where not by its own name

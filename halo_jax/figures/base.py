@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from halo_jax.record import Run
+from halo_jax.records.run_folder import Run
 from halo_jax.types import arm_label, without_seed
 
 Config = Mapping[str, Any]  # as in config.json

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from halo_jax.figures.base import Config, Tables, arm_name, by_round, canvas, groups_of, selecting, selection
-from halo_jax.record import Run
+from halo_jax.records.run_folder import Run
 
 REFERENCE = "8-8-8"
 # Where lines lie on each other, the thinner one on top shows the other beside and between its dashes.

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from halo_jax.figures.base import Config, Tables, canvas, plain
-from halo_jax.record import Run
+from halo_jax.records.run_folder import Run
 
 _MOST_NUMBERS = 240  # cells that hold their number
 _MOST_CELLS = 200_000  # that are drawn: nobody could tell more apart

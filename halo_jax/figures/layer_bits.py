@@ -3,17 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from halo_jax.figures.base import (
-    FILLS,
-    Config,
-    Tables,
-    by_layer,
-    canvas,
-    layer_bars,
-    layers_wide,
-    legend_beside,
-    texts,
-)
+from halo_jax.figures.base import FILLS, Config, Tables, by_layer, canvas, layer_bars, layers_wide, legend_beside, texts
 
 
 def draw(config: Config, tables: Tables) -> Figure | None:

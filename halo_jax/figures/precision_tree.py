@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from halo_jax.figures.base import Config, Tables, arm_name, canvas, groups_of, selecting, selection
-from halo_jax.record import Run
+from halo_jax.records.run_folder import Run
 from halo_jax.types import Precision
 
 _MOST_STOPS = 19  # from 8-8-8 to 2-2-2 bit by bit

@@ -19,8 +19,8 @@ from jax.core import Tracer
 
 from halo_jax.hardware.sizes import Sizes, sizes
 from halo_jax.hardware.smooth import interpolate
+from halo_jax.numerics.wide_integers import LIMB_BITS, Whole
 from halo_jax.types import Cost, LayerShape, Precision
-from halo_jax.whole import LIMB_BITS, Whole
 
 MAX_BITS = 16
 WEIGHTS, ACTIVATIONS, ERRORS = range(3)  # the entries of a Precision

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import yaml
 
-from halo_jax.files import read_bytes
-from halo_jax.visible import visible
+from halo_jax.runtime.safe_files import read_bytes
+from halo_jax.runtime.visible import visible
 
 UNITS = ("pj", "fj", "nj", "us", "ns", "s", "mm2", "um2", "mhz", "mj", "ms", "ps", "ghz")
 # Above 0, as a chip is divided by its clock; and such that no cost leaves the range of float32.

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from flax import linen as nn
 
-from halo_jax.quantize import DEFAULT, Numerics
+from halo_jax.numerics.quantize import DEFAULT, Numerics
 from halo_jax.types import Precision
 
 

@@ -15,9 +15,9 @@ Without it digits are learned 2 points worse at 8-8-8.
 import jax
 from flax import linen as nn
 
-from halo_jax.layers import QuantConv, QuantDense, max_pool
 from halo_jax.models.base import channels, layer_precisions
-from halo_jax.quantize import DEFAULT, Numerics
+from halo_jax.numerics.layers import QuantConv, QuantDense, max_pool
+from halo_jax.numerics.quantize import DEFAULT, Numerics
 from halo_jax.types import Precision
 
 _BLOCKS = ((128, 1), (256, 2), (512, 2))  # channels, stride

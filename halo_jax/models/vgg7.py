@@ -10,9 +10,9 @@ At width 1 on CIFAR10 it has 6,674,304 weights. Any image of at least 8x8 pixels
 import jax
 from flax import linen as nn
 
-from halo_jax.layers import QuantConv, QuantDense, max_pool
 from halo_jax.models.base import channels, layer_precisions
-from halo_jax.quantize import DEFAULT, Numerics
+from halo_jax.numerics.layers import QuantConv, QuantDense, max_pool
+from halo_jax.numerics.quantize import DEFAULT, Numerics
 from halo_jax.types import Precision
 
 _BLOCKS = (128, 256, 512)

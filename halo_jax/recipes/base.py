@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import optax
 
-from halo_jax.quantize import Numerics
+from halo_jax.numerics.quantize import Numerics
 
 
 class Recipe(NamedTuple):

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from halo_jax.quantize import Numerics, shift, step_size, stochastic_round, uniform_like
+from halo_jax.numerics.quantize import Numerics, shift, step_size, stochastic_round, uniform_like
 from halo_jax.recipes.base import LOSSES, Recipe
 
 # Paper: 8, 1, 1/8 for 60, 20, 20 of 100 rounds.

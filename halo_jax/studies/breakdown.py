@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from halo_jax.config import Config, ConfigError
-from halo_jax.field_kinds import grid
 from halo_jax.hardware.bill import breakdown_rows
+from halo_jax.parameters import grid
 from halo_jax.studies.base import Table, chip_of, network_of, setting
 from halo_jax.types import Precision
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from halo_jax.config import Config
-from halo_jax.field_kinds import grid
 from halo_jax.hardware.bill import BreakdownRow, breakdown_rows
+from halo_jax.parameters import grid
 from halo_jax.selectors import pareto_front, quantisation_noise
 from halo_jax.studies.base import UNITS, Table, chip_of, describe, macs, network_of, price, setting, weights
 from halo_jax.types import Cost, Precision

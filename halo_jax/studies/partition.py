@@ -3,11 +3,12 @@
 import jax
 import numpy as np
 
-from halo_jax import datasets, labels
-from halo_jax.assemble import deal
+from halo_jax import datasets
 from halo_jax.config import Config
-from halo_jax.entries import check_dataset, require_known
-from halo_jax.partition import PARTITIONS
+from halo_jax.federation.partition import PARTITIONS
+from halo_jax.records import label_counts
+from halo_jax.runner.build import deal
+from halo_jax.runner.lookup import check_dataset, require_known
 from halo_jax.studies.base import Table
 
 
@@ -18,11 +19,15 @@ def study(config: Config) -> dict[str, Table]:
     sizes = config.train_examples, config.test_examples, config.validation_examples
     dataset = datasets.load(config.dataset, config.data_dir, *sizes)
     dealt = deal(config, dataset, jax.random.key(config.seed))
-    counts = labels.count(np.asarray(dataset.train_labels), dealt.indices, dealt.mask, dataset.num_classes)
+    counts = label_counts.count(np.asarray(dataset.train_labels), dealt.indices, dealt.mask, dataset.num_classes)
     dealt_as = f"{config.dataset} by {config.partition.name}"
     return {
-        "labels": Table(f"Images by client and class: {dealt_as}", labels.rows(counts), drawn=labels.render(counts)),
+        "labels": Table(
+            f"Images by client and class: {dealt_as}", label_counts.rows(counts), drawn=label_counts.render(counts)
+        ),
         "holdings": Table(
-            f"Images by client, and how many classes they are of: {dealt_as}", labels.holdings(counts), shown=False
+            f"Images by client, and how many classes they are of: {dealt_as}",
+            label_counts.holdings(counts),
+            shown=False,
         ),
     }

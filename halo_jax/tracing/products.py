@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from halo_jax.contraction import named_layer
+from halo_jax.numerics.contraction import named_layer
 from halo_jax.types import LayerShape
 
 

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from halo_jax import clients, exchange
 from halo_jax.compressors import COMPRESSORS
+from halo_jax.federation import clients, communication
 from halo_jax.recipes import RECIPES
 from halo_jax.types import Precision
 from tests.contracts.test_compressors import made
@@ -35,11 +35,11 @@ def round_of(name, recipe_name):
     """(the first state, one jitted round, what a round has traced)."""
     recipe = RECIPES[recipe_name]()
     compressor = made(name, "float32" if recipe_name == "float32" else "int8", **OPTIONS.get(name, {}))
-    upload = clients.lift(exchange.make_upload(compressor, recipe), "vmap")
+    upload = clients.lift(communication.make_upload(compressor, recipe), "vmap")
     zeros, traces = {name: jnp.zeros(shape) for name, shape in SHAPES.items()}, []
     model = recipe.encode(zeros)
     stack = lambda tree: jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf)[None], CLIENTS, 0), tree)  # noqa: E731
-    own = exchange.Own(stack(compressor.init(zeros)), stack(zeros) if compressor.remembers else ())
+    own = communication.Own(stack(compressor.init(zeros)), stack(zeros) if compressor.remembers else ())
     first = (model, own, jax.tree.map(jnp.asarray, compressor.server.init(zeros)), jnp.int32(0))
 
     @jax.jit
@@ -47,20 +47,20 @@ def round_of(name, recipe_name):
         traces.append(None)
         model, own, server, number = state
         key = jax.random.key(5)
-        sent = exchange.broadcast(model, server, compressor, recipe, jax.random.fold_in(key, number))
+        sent = communication.broadcast(model, server, compressor, recipe, jax.random.fold_in(key, number))
         start = recipe.decode(sent.model)
         trained = jax.tree.map(lambda mine, target: mine + (target - mine) / 2, start, targets())
         losses = sum(jnp.sum((t - s) ** 2, (1, 2)) for s, t in zip(start.values(), targets().values(), strict=True))
         trained = recipe.encode(trained)
         pooled = ()
         if compressor.stats is not None:
-            of_one = lambda model: compressor.stats(exchange.carried(compressor, recipe, model, sent.model))  # noqa: E731
+            of_one = lambda model: compressor.stats(communication.carried(compressor, recipe, model, sent.model))  # noqa: E731
             pooled = jax.tree.map(lambda leaf: leaf.max(0), jax.vmap(of_one)(trained))
         ids, bits = jnp.arange(CLIENTS), Precision(*jnp.full((3, CLIENTS), 8, jnp.int32))
         received = upload((ids, bits, trained, losses, own), (sent, pooled, key, number))
         values = received.own.held if compressor.remembers else received.value
         examples = jnp.full(CLIENTS, 10, jnp.int32)
-        new = exchange.aggregate(values, examples, received.own.state, sent, compressor, recipe, key)
+        new = communication.aggregate(values, examples, received.own.state, sent, compressor, recipe, key)
         change = jax.tree.map(jnp.subtract, recipe.decode(new), recipe.decode(model))
         server = compressor.server.observe(sent.state, change, losses.mean())
         return (new, received.own, server, number + 1), (received.weight, sent.weight)

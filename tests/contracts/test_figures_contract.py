@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from halo_jax import record
 from halo_jax.figures import FIGURES
+from halo_jax.records import run_folder
 from tests.record_fixture import write_runs
 
 PICKS = [("8-8-8", "halo_ps", "2-4-4"), ("halo_ps",), ("8-8-8",), ("weighted", "random")]
@@ -43,8 +43,8 @@ def test_draws_a_figure_or_none(runs, name, pick):
 def test_a_run_that_has_just_begun_draws_or_is_none(tmp_path, runs, name):
     empty = {}
     for arm in PICKS[0]:
-        record.create(tmp_path / arm, runs[arm].config)
-        empty[arm] = record.read(tmp_path / arm)
+        run_folder.create(tmp_path / arm, runs[arm].config)
+        empty[arm] = run_folder.read(tmp_path / arm)
     assert FIGURES[name](empty) is None
     figure = FIGURES[name]({**empty, "halo_ps": runs["halo_ps"]})
     figure.canvas.draw()

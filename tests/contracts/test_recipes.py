@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from halo_jax import config
-from halo_jax.quantize import Numerics
+from halo_jax.numerics.quantize import Numerics
 from halo_jax.recipes import RECIPES, Recipe
 from halo_jax.types import Precision
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from halo_jax import figures, record
+from halo_jax import figures
 from halo_jax.figures import precision_tree
+from halo_jax.records import run_folder
 from tests.record_fixture import client_rows, cost, round_row, write_run, write_runs
 
 
@@ -109,15 +110,15 @@ def test_tree_shows_the_path_and_the_choices_that_were_not_taken(runs):
     assert "7 of 7 clients" in energy.get_title()
 
 
-def redraw(folder, arm, trace) -> record.Run:
+def redraw(folder, arm, trace) -> run_folder.Run:
     """A run whose clients all follow one trace of precisions, whatever their group."""
     template = write_run(folder / "template", arm, rounds=1)
-    record.create(folder / "run", template.config)
+    run_folder.create(folder / "run", template.config)
     for number, bits in enumerate(trace, start=1):
         names = ("weights_bits", "activations_bits", "errors_bits")
         rows = [row._replace(**dict(zip(names, bits, strict=True))) for row in client_rows(arm, number, len(trace))]
-        record.append(folder / "run", round_row(arm, number, len(trace), rows, 1), rows, [])
-    return record.read(folder / "run")
+        run_folder.append(folder / "run", round_row(arm, number, len(trace), rows, 1), rows, [])
+    return run_folder.read(folder / "run")
 
 
 def test_tree_stops_at_the_floor_and_names_a_start_nobody_trained_at(tmp_path):

@@ -8,9 +8,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from halo_jax import config as schema
-from halo_jax import figures, record
+from halo_jax import figures
+from halo_jax.config import schema
 from halo_jax.figures import STUDY_FIGURES, front
+from halo_jax.records import run_folder
 from halo_jax.studies import STUDIES
 
 BITS = ("weights_bits", "activations_bits", "errors_bits")
@@ -327,8 +328,8 @@ def test_real_studies_are_drawn(tmp_path, fields, names):
     config.update_from_flattened_dict({"dataset": "cifar10", "model": "small_cnn"} | fields)
     tables = {}
     for name, table in STUDIES[config.study](config).items():
-        record.write(tmp_path / f"{name}.csv", record.csv_text([table.rows[0]._fields, *table.rows]))
-        tables[name] = record.read_columns(tmp_path / f"{name}.csv")
+        run_folder.write(tmp_path / f"{name}.csv", run_folder.csv_text([table.rows[0]._fields, *table.rows]))
+        tables[name] = run_folder.read_columns(tmp_path / f"{name}.csv")
     drawn = figures.save_study(config.to_dict(), tables, tmp_path)
     assert {path.stem for path in drawn.values()} == names
     for path in drawn.values():

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from halo_jax.layers import QuantConv, QuantDense, max_pool
-from halo_jax.quantize import quantize_error, to_grid
+from halo_jax.federation.local_training import normalise
+from halo_jax.numerics.layers import QuantConv, QuantDense, max_pool
+from halo_jax.numerics.quantize import quantize_error, to_grid
 from halo_jax.recipes.base import squared_error
 from halo_jax.recipes.wage import to_codes, weight_update
-from halo_jax.training import normalise
 from halo_jax.types import Precision
 from tests.oracles import wage_numpy
 

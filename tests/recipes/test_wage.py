@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from halo_jax.quantize import Numerics
+from halo_jax.numerics.quantize import Numerics
 from halo_jax.recipes import wage
 from halo_jax.recipes.wage import from_codes, to_codes, wage_update, weight_update
 from halo_jax.types import Precision

@@ -10,8 +10,8 @@ from flax import linen as nn
 from flax import nnx
 from jax import lax
 
-from halo_jax.layers import QuantDense
 from halo_jax.models import layer_shapes, trace_layers
+from halo_jax.numerics.layers import QuantDense
 from halo_jax.types import LayerShape
 
 T, D = 7, 5

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from halo_jax.layers import QuantConv, QuantDense
 from halo_jax.models import layer_shapes, trace_layers
+from halo_jax.numerics.layers import QuantConv, QuantDense
 from halo_jax.types import LayerShape, Precision
 
 

@@ -1,0 +1,184 @@
+"""The experiments inside an experiment: one for each point of its sweep, and in each of these one for each seed.
+
+An entry of `config.sweep` is `FIELD=VALUE|VALUE|...`; entries multiply, the first changes slowest. Fields that go
+together stand in one entry, separated by `;`: "width=0.125|0.25;rounds=20|40". A seed is a point of another name.
+"""
+
+import hashlib
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import ml_collections
+
+from halo_jax.config import FIELDS, Config, ConfigError, schema, show, unknown_field
+from halo_jax.config.arms import expand_arms
+from halo_jax.parameters import MOST_ENTRIES
+
+MOST_RUNS = 10_000  # points x seeds x arms
+_LONGEST_FOLDER = 200  # bytes
+# What a sweep is made of, or what is written of it.
+_UNSWEPT = ("name", "arms", "seeds", "sweep", "study", "paper", "stack")
+_OF_STUDIES = ("precision", "sort_by", "image_shape", "num_classes")  # which no training reads
+
+
+class Experiment(NamedTuple):
+    """An experiment and its folder: the ones that it is made of or, without any, arms to be trained."""
+
+    config: Config
+    folder: Path
+    point: Mapping[str, Any]  # the swept fields and their values; empty outside a sweep
+    inside: tuple["Experiment", ...]
+
+    def leaves(self) -> Iterator["Experiment"]:
+        """Those that train, in order."""
+        for one in self.inside:
+            yield from one.leaves()
+        if not self.inside:
+            yield self
+
+    def branches(self) -> Iterator["Experiment"]:
+        """Those that are made of others, from the outside in."""
+        if self.inside:
+            yield self
+        for one in self.inside:
+            yield from one.branches()
+
+    def arms(self) -> dict[str, Path]:
+        """The folder of every arm of one that trains."""
+        config = self.config
+        return {arm: self.folder / arm for arm in config.arms} or {config.selector.name: self.folder}
+
+
+def plan(config: Config, folder: Path, point: Mapping[str, Any] | None = None) -> Experiment:
+    """The whole tree of an experiment, every point of it valid. Raises ConfigError, one line."""
+    schema.validate(config)
+    require_few(config)
+    point, inside = point or {}, []
+    if config.sweep:
+        for (name, values), one in zip(points(config.sweep).items(), _parts(config), strict=True):
+            with schema.naming(name, "sweep"):
+                inside.append(plan(one, folder / name, values))
+    else:
+        _require_reached(point, config)
+        names = map(seed_folder, config.seeds)
+        inside = [Experiment(one, folder / name, point, ()) for name, one in zip(names, _parts(config), strict=True)]
+    return Experiment(config, folder, point, tuple(inside))
+
+
+def folders(config: Config, folder: Path) -> list[Path]:
+    """Every folder that an experiment in `folder` has: of points, seeds and arms, the inner ones first, itself last."""
+    found = innermost = [folder]
+    for names in (points(config.sweep), [seed_folder(seed) for seed in config.seeds], config.arms):
+        inside = [outer / name for outer in innermost for name in names]
+        found, innermost = [*inside, *found], inside or innermost
+    return found
+
+
+def seed_folder(seed: int) -> str:
+    """The name of the folder of one seed, in the folder of an experiment over several."""
+    return f"seed_{seed}"
+
+
+def points(entries: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The points of a sweep in order: the name of their folder -> the values of the swept fields.
+
+    A folder is named by its values alone, so a point keeps it when a sweep grows. Raises ConfigError, one line.
+    """
+    columns: list[list[dict[str, Any]]] = []
+    for entry in entries:
+        with schema.naming(entry, "sweep"):
+            columns.append(_together(entry))
+    fields = [field for column in columns for field in column[0]]
+    for field in fields:
+        if fields.count(field) > 1:
+            raise ConfigError(f"sweep says {field} in two entries; allowed: each field once")
+    if math.prod(map(len, columns)) > MOST_ENTRIES:
+        raise ConfigError(f"sweep has {math.prod(map(len, columns))} points; allowed: at most {MOST_ENTRIES}")
+    found: dict[str, dict[str, Any]] = {}
+    for parts in itertools.product(*columns) if columns else ():
+        values = {field: value for part in parts for field, value in part.items()}
+        if _folder(values) in found:
+            raise ConfigError(f"sweep has the point {show(_folder(values))} twice; allowed: each once")
+        found[_folder(values)] = values
+    return found
+
+
+def text(value: Any) -> str:
+    """A value in the shortest form that a sweep reads back."""
+    if isinstance(value, tuple | list):
+        return f"({','.join(map(text, value))}{',' if len(value) == 1 else ''})"
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def label(point: Mapping[str, Any]) -> str:
+    """What a table calls a point: "partition.alpha=0.1, rounds=20"."""
+    return ", ".join(f"{field}={text(value)}" for field, value in point.items())
+
+
+def require_few(config: Config) -> None:
+    """Raise ConfigError where planning alone would take minutes."""
+    sizes = {"sweep": len(points(config.sweep)), "seeds": len(config.seeds), "arms": len(config.arms)}
+    runs = math.prod(size or 1 for size in sizes.values())
+    if runs > MOST_RUNS:
+        made_of = ", ".join(f"{size} of {field}" for field, size in sizes.items() if size)
+        raise ConfigError(f"{made_of} make {runs} runs; allowed: at most {MOST_RUNS}")
+
+
+def _parts(config: Config) -> Iterator[Config]:
+    """The configs of the experiments inside: a config with some fields changed each."""
+    if config.sweep and "seed" in next(iter(points(config.sweep).values())) and config.seeds:
+        raise ConfigError(f"sweep and seeds={show(config.seeds)} both say the seed; allowed: one of them")
+    for values in points(config.sweep).values() if config.sweep else ({"seed": seed} for seed in config.seeds):
+        one: Config = ml_collections.ConfigDict(config.to_dict())
+        one["sweep" if config.sweep else "seeds"] = ()
+        with schema.naming(label(values) if config.sweep else "", "sweep"):
+            for field, value in values.items():
+                schema.put(one, field, value)
+        yield one
+
+
+def _require_reached(point: Mapping[str, Any], config: Config) -> None:
+    """Raise ConfigError if an arm is wrong, or a value of the point reaches none."""
+    arms = expand_arms(config).values()
+    for field, value in point.items():
+        if all(text(schema.get(arm, field)) != text(value) for arm in arms):
+            raise ConfigError(f"{field} reaches no arm, as each of arms={show(config.arms)} says its own")
+
+
+def _together(entry: str) -> list[dict[str, Any]]:
+    """The values of one entry's fields, a dict for each position."""
+    columns: dict[str, list[Any]] = {}
+    for part in entry.split(";"):
+        field, equals, values = part.strip().partition("=")
+        if not equals:
+            raise ConfigError(f"{show(part)} is not of the form FIELD=VALUE|VALUE|...")
+        if field not in FIELDS:
+            raise ConfigError(unknown_field(field))
+        if field in _UNSWEPT:
+            raise ConfigError(f"{field} cannot be swept; allowed: any field but {', '.join(_UNSWEPT)}")
+        if field in _OF_STUDIES:
+            raise ConfigError(f"{field} is read by studies only; precisions of a training are arms, or selector.start")
+        if field in columns:
+            raise ConfigError(f"{field} stands there twice")
+        columns[field] = [schema.parse(field, value.strip()) for value in values.split("|")]
+    sizes = {field: len(values) for field, values in columns.items()}
+    if len(set(sizes.values())) > 1:
+        counts = ", ".join(f"{field} has {size}" for field, size in sizes.items())
+        raise ConfigError(f"fields that go together have as many values each, but {counts}")
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _folder(values: Mapping[str, Any]) -> str:
+    """A legal name of a folder for these values alone: readable, cut and told apart by digits where it is too long."""
+    name = ",".join(f"{field}={quote(text(value), safe=' (),+')}" for field, value in values.items())
+    return (
+        name
+        if len(name) <= _LONGEST_FOLDER
+        else f"{name[: _LONGEST_FOLDER - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    )

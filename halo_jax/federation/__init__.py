@@ -1,0 +1,1 @@
+"""One federated round, from broadcast to aggregate, written for one client and lifted over all."""

@@ -1,0 +1,1 @@
+"""From records to what a person reads: tables, the HTML page, comparison with the paper, progress."""

@@ -1,0 +1,192 @@
+"""Records -> one page for a browser: table, figures, configuration, without any link to the outside."""
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from halo_jax.records.run_folder import Run
+from halo_jax.reporting.arm_table import HEADS, LEGEND, Cell, GroupRow, TableRow, cells, groups, table
+from halo_jax.reporting.paper_claims import Claim
+from halo_jax.reporting.seed_table import Row
+from halo_jax.runtime.visible import visible
+
+STYLE = """
+body { max-width: 60rem; margin: 2.5rem auto; padding: 0 1.25rem; color: #1b1f24; background: #fff;
+       font: 16px/1.5 system-ui, "DejaVu Sans", sans-serif; }
+h1 { font-size: 1.6rem; line-height: 1.2; } h2 { font-size: 1.15rem; margin-top: 2.5rem; }
+.wide { overflow-x: auto; } .small, figcaption { font-size: .85rem; color: #57606a; }
+table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; margin: 1.25rem 0; }
+th { text-align: left; font-weight: 600; }
+.numbers { width: 100%; font-variant-numeric: tabular-nums; }
+.numbers td, .numbers th { padding: .3rem .6rem; border-bottom: 1px solid #d8dee4; vertical-align: top; }
+.numbers td, .numbers tr:first-child th + th { text-align: right; } .numbers td { white-space: nowrap; }
+.numbers tr:first-child th { border-bottom: 1px solid; } .numbers tr > th:first-child { text-align: left; }
+td small { display: block; color: #57606a; }
+.facts { font-size: .85rem; } .facts td, .facts th { padding: .15rem 1rem .15rem 0; vertical-align: top; }
+.facts td { overflow-wrap: anywhere; font-family: ui-monospace, "DejaVu Sans Mono", monospace; }
+figure { margin: 2rem 0; } img { max-width: 100%; height: auto; }
+summary { cursor: pointer; font-weight: 600; }
+"""
+
+
+def html(
+    title: str,
+    runs: Mapping[str, Run],
+    figures: Mapping[str, bytes],
+    notes: Sequence[str] = (),
+    comparison: Sequence[Row] = (),
+    caption: str = "",
+    claims: Sequence[Claim] = (),
+) -> str:
+    """The whole page as text; `figures` maps a caption to the bytes of a PNG, a note becomes a paragraph.
+
+    The rows of a `comparison` over seeds with its `caption`, if there are any, stand below the table.
+    """
+    configs = {arm: _flat(run.config) for arm, run in runs.items()}
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f"<p>{escape(_what_was_run(configs))}</p>",
+        _html_table(table(runs)),
+        f'<p class="small">{escape(LEGEND)} Bold: the best of a column.</p>',
+        _html_groups(groups(runs)),
+        *_html_claims(claims),
+        *(f"<p>{escape(note)}</p>" for note in notes),
+        *(_html_comparison(comparison, caption) if comparison else ()),
+        *(figure(caption, png) for caption, png in figures.items()),
+        "<h2>Runs</h2>",
+        facts({arm: _flat(_short(run.summary)) for arm, run in runs.items()}),
+        f"<details><summary>Configuration</summary>{facts(configs)}</details>",
+    ]
+    return document(title, body)
+
+
+def comparison_html(
+    title: str,
+    rows: Sequence[Row],
+    runs: Mapping[str, Run],
+    figures: Mapping[str, bytes],
+    caption: str,
+    claims: Sequence[Claim] = (),
+) -> str:
+    """The page of several seeds or points: the whole comparison, its figures, and every configuration."""
+    configs = {name: _flat(run.config) for name, run in runs.items()}
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f"<p>{escape(_what_was_run(configs))}</p>",
+        *_html_comparison(rows, caption),
+        *_html_claims(claims),
+        *(figure(caption, png) for caption, png in figures.items()),
+        f"<details><summary>Configuration</summary>{facts(configs)}</details>",
+    ]
+    return document(title, body)
+
+
+def _html_comparison(rows: Sequence[Row], caption: str) -> list[str]:
+    return [grid([name.replace("_", " ") for name in Row._fields], rows), f'<p class="small">{escape(caption)}</p>']
+
+
+def _html_claims(claims: Sequence[Claim]) -> list[str]:
+    if not claims:
+        return []
+    heads = [name.replace("_", " ") for name in Claim._fields]
+    return ["<h2>Against the paper's Table II: changes from 8-8-8</h2>", grid(heads, claims)]
+
+
+def grid(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Any table: its first column says what a row is."""
+    names = "".join(f"<th>{escape(name)}</th>" for name in head)
+    plain = ([_number(value) for value in row] for row in rows)
+    lines = "".join(f"<tr><th>{row[0]}</th>{''.join(f'<td>{cell}</td>' for cell in row[1:])}</tr>" for row in plain)
+    return f'<div class="wide"><table class="numbers"><tr>{names}</tr>{lines}</table></div>'
+
+
+def document(title: str, body: Sequence[str]) -> str:
+    """A page of these pieces."""
+    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
+    return "\n".join(["<!doctype html>", f'<html lang="en"><head>{head}</head><body>', *body, "</body></html>\n"])
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "-" if value is None else escape(str(value))
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested fields as one dict of dotted names and printed values."""
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[visible(prefix + key)] = visible(", ".join(map(str, value)) if isinstance(value, list) else value)
+    return flat
+
+
+def _short(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Without numbers for each class or client, which may be hundreds."""
+    return {name: value for name, value in summary.items() if not isinstance(value, list)}
+
+
+def _what_was_run(configs: Mapping[str, Mapping[str, str]]) -> str:
+    def of(field: str) -> str:
+        return " / ".join(dict.fromkeys(config[field] for config in configs.values()))
+
+    return (
+        f"{of('num_clients')} clients trained {of('model')} on {of('dataset')} for {of('rounds')} rounds "
+        f"({of('recipe.name')}, {of('partition.name')} partition, seed {of('seed')}). The network was "
+        f"trained at width {of('width')} and priced at width {of('hardware.width')} on {of('hardware.name')} "
+        f"({of('hardware.device')}): energy, latency and area are those of the priced network, "
+        "for one training sample."
+    )
+
+
+def _html_table(rows: Sequence[TableRow]) -> str:
+    head = "".join(f"<th>{escape(text).replace(chr(10), '<br>')}</th>" for text in ("Arm", *HEADS))
+    lines = []
+    for row, shown in zip(rows, cells(rows), strict=True):
+        numbers = "".join(_html_cell(cell) for cell in shown)
+        lines.append(f"<tr><th>{escape(row.arm)}</th>{numbers}</tr>")
+    return f'<div class="wide"><table class="numbers"><tr>{head}</tr>{"".join(lines)}</table></div>'
+
+
+def _html_groups(rows: Sequence[GroupRow]) -> str:
+    """How well and at what cost an arm that selects serves the clients of each group; nothing without such an arm."""
+    if not rows:
+        return ""
+    heads = ("Arm", "Clients that want", "Clients", "Mean accuracy %", "Worst client %", *HEADS[2:5])
+    head = "".join(f"<th>{escape(text).replace(chr(10), '<br>')}</th>" for text in heads)
+    lines = []
+    for row in rows:
+        wants = f"low {row.group}" if row.group != "none" else "nothing"
+        numbers = "".join(f"<td>{_number(value)}</td>" for value in row[2:])
+        lines.append(f"<tr><th>{escape(row.arm)}</th><td>{wants}</td>{numbers}</tr>")
+    note = "A client's accuracy: that of the final model on each class, by the client's own mix of labels."
+    table = f'<div class="wide"><table class="numbers"><tr>{head}</tr>{"".join(lines)}</table></div>'
+    return f'<h2>Groups of clients</h2>{table}<p class="small">{note}</p>'
+
+
+def _html_cell(cell: Cell) -> str:
+    text = f"<b>{cell.text}</b>" if cell.best else cell.text
+    return f"<td>{text}<small>{cell.change}</small></td>"
+
+
+def figure(caption: str, png: bytes) -> str:
+    """A picture, inside the page, with its caption."""
+    image = (
+        f'<img alt="{escape(caption.partition(":")[0])}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+    )
+    return f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def facts(columns: Mapping[str, Mapping[str, str]]) -> str:
+    """A column for each arm and a row for each field; a value on which all arms agree stands once."""
+    lines = ["<tr><th></th>" + "".join(f"<th>{escape(arm)}</th>" for arm in columns) + "</tr>"]
+    for name in dict.fromkeys(name for facts in columns.values() for name in facts):
+        values = [escape(facts.get(name, "-")) for facts in columns.values()]
+        shown = f'<td colspan="{len(values)}">{values[0]}</td>'
+        if len(set(values)) > 1:
+            shown = "".join(f"<td>{value}</td>" for value in values)
+        lines.append(f"<tr><th>{escape(name)}</th>{shown}</tr>")
+    return f'<div class="wide"><table class="facts">{"".join(lines)}</table></div>'

@@ -1,0 +1,132 @@
+"""What an experiment has found, written beside its records and told to a person: tables, figures, pages."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from halo_jax import figures
+from halo_jax.config import Config, plan
+from halo_jax.config.plan import Experiment
+from halo_jax.records import run_folder
+from halo_jax.records.run_folder import Run
+from halo_jax.reporting import arm_table as tables
+from halo_jax.reporting import html_page, paper_claims, seed_table
+from halo_jax.reporting.terminal import say
+
+_PAGE = "report.html"
+
+
+def has_ended(one: Experiment) -> bool:
+    """Whether every arm of an experiment of arms is finished, and its report stands. Raises RecordError."""
+    summaries = [folder / run_folder.SUMMARY for folder in one.arms().values()]
+    there = all(path.exists() for path in [*summaries, one.folder / _PAGE])
+    return there and all(run_folder.read_json(path).get("finished") for path in summaries)
+
+
+def report(one: Experiment, console: Console) -> None:
+    """Table, figures and page of an experiment of arms. Raises RecordError."""
+    runs, folder = _read(one), one.folder
+    rows = tables.table(runs)
+    tables.write_csv(rows, folder / "table.csv")
+    drawn = figures.save_all(runs, folder)
+    found = _claims(one, [runs])
+    run_folder.write(folder / _PAGE, html_page.html(one.config.name, runs, _pictures(drawn), claims=found))
+    console.print(tables.render_rich(rows))
+    if found:
+        console.print(paper_claims.render(found, one.config.dataset))
+    for arm, run in runs.items():
+        say(console, f"model of {arm}: sha256 {run.summary['model_sha256']}")
+    _say_where(folder, console)
+
+
+def gather(one: Experiment, changed: Collection[Path], console: Console | None) -> dict[str, Run]:
+    """The records of all arms by their folders, once all comparisons stand that are missing or about what has changed.
+
+    The outermost is written in any case, and shown on the console. Raises RecordError.
+    """
+    if not one.inside:
+        return _read(one)
+    inside = {part.folder.name: gather(part, changed, None) for part in one.inside}
+    runs = {f"{name}/{arm}": run for name, found in inside.items() for arm, run in found.items()}
+    if console or not (one.folder / _PAGE).exists() or any(leaf.folder in changed for leaf in one.leaves()):
+        _compare(one, runs, console)
+    return runs
+
+
+def _compare(one: Experiment, runs: Mapping[str, Run], console: Console | None) -> None:
+    folder, lines = one.folder, list(_lines(one, runs))
+    fields = lines[0][0]
+    cells = [(*point.values(), *row) for point, row in lines]
+    drawn = save_comparison(folder, run_folder.read_json(folder / run_folder.CONFIG), cells, runs, fields)
+    rows = [row._replace(arm=": ".join(filter(None, (plan.label(point), row.arm)))) for point, row in lines]
+    caption = seed_table.caption(one.config.evaluation.target_percent, one.config.paper)
+    found = [] if one.config.sweep else _claims(one, _by_seed(runs))
+    run_folder.write(
+        folder / _PAGE, html_page.comparison_html(one.config.name, rows, runs, _pictures(drawn), caption, found)
+    )
+    if console:
+        console.print(seed_table.render(rows, caption))
+        if found:
+            console.print(paper_claims.render(found, one.config.dataset))
+        _say_where(folder, console)
+
+
+def save_comparison(
+    folder: Path,
+    config: Mapping[str, Any],
+    rows: Sequence[Sequence[Any]],
+    runs: Mapping[str, Run],
+    fields: Iterable[str] = (),
+) -> dict[str, Path]:
+    """Write comparison.csv, of `comparison.Row`s after the values of swept `fields`, and draw it: caption -> path."""
+    run_folder.write(folder / "comparison.csv", run_folder.csv_text([[*fields, *seed_table.Row._fields], *rows]))
+    tables = {"comparison": run_folder.read_columns(folder / "comparison.csv", texts=("arm",))}
+    return figures.save_comparison(config, tables, runs, folder)
+
+
+def _lines(one: Experiment, runs: Mapping[str, Run]) -> Iterator[tuple[dict[str, str], seed_table.Row]]:
+    """The rows of the comparison, each with the values of the swept fields; a point has the rows of its own."""
+    if not one.config.sweep:
+        yield from (({}, row) for row in _rows(one.config, runs))
+        return
+    for part in one.inside:
+        prefix = f"{part.folder.name}/"
+        within = {name.removeprefix(prefix): run for name, run in runs.items() if name.startswith(prefix)}
+        values = {field: plan.text(value) for field, value in part.point.items()}
+        yield from ((values, row) for row in _rows(part.config, within))
+
+
+def _rows(config: Config, runs: Mapping[str, Run]) -> list[seed_table.Row]:
+    return seed_table.rows(runs, config.evaluation.target_percent, config.paper)
+
+
+def _claims(one: Experiment, seeds: Sequence[Mapping[str, Run]]) -> list[paper_claims.Claim]:
+    """What the paper's Table II claims beside what was found, also as a file; nothing where nobody asked for it."""
+    if one.config.paper != "table2":
+        (one.folder / "claims.csv").unlink(missing_ok=True)  # of a launch that asked for them
+        return []
+    found = paper_claims.claims(seeds, one.config.dataset)
+    run_folder.write(one.folder / "claims.csv", run_folder.csv_text([paper_claims.Claim._fields, *found]))
+    return found
+
+
+def _by_seed(runs: Mapping[str, Run]) -> list[dict[str, Run]]:
+    seeds: dict[str, dict[str, Run]] = {}
+    for name, run in runs.items():
+        folder, _, arm = name.rpartition("/")
+        seeds.setdefault(folder, {})[arm] = run
+    return list(seeds.values())
+
+
+def _read(one: Experiment) -> dict[str, Run]:
+    return {arm: run_folder.read(folder) for arm, folder in one.arms().items()}
+
+
+def _pictures(drawn: Mapping[str, Path]) -> dict[str, bytes]:
+    return {caption: path.read_bytes() for caption, path in drawn.items()}
+
+
+def _say_where(folder: Path, console: Console) -> None:
+    say(console, f"run folder {folder}; open {folder / _PAGE}")
