@@ -1,8 +1,24 @@
-"""The kinds of fields that an experiment has: what each allows, in words and as a check."""
+"""Parameters: what a value may be, and how an entry of a table declares its own beside its code.
 
+An entry declares a keyword-only parameter by its annotation, default and docstring,
+
+    def topk(*, share: Annotated[float, real(0, 1, above=True)] = 0.01) -> Compressor:
+        \"\"\"The largest elements of the update.
+
+        Args:
+          share: of the numbers that travel.
+        \"\"\"
+
+and `config` makes it the field `compressor.topk.share`. A `Literal` of texts needs no kind of its own. What is
+annotated in neither way is no field: whoever builds the entry passes it. A field of an experiment that belongs to no
+entry stands in `config.fields`.
+"""
+
+import functools
+import inspect
 import re
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 LONGEST_NAME = 100
 LONGEST_ARM = 200  # a folder of that name
@@ -10,49 +26,107 @@ LONGEST_SWEEP = 2_000  # one entry of a sweep
 MOST_ENTRIES = 1_000  # arms, seeds, points of a sweep: all are planned before the first is trained
 
 
-class Field(NamedTuple):
-    """One field of the schema: its default, what is allowed (in words and as a check), and why it exists."""
+class Kind(NamedTuple):
+    """What a parameter may be, in words and as a check.
 
-    default: Any
+    Attributes:
+      allowed: completes "allowed: ...".
+      fits: whether a value of the right type is allowed.
+      compiled: whether programs are compiled for its value; False where it reaches them as data, or not at all.
+      one_or_each: whether it has no value, one, or one for each client.
+    """
+
     allowed: str
-    check: Callable[[Any], bool]
+    fits: Callable[[Any], bool]
+    compiled: bool = True
+    one_or_each: bool = False
+
+
+class Field(NamedTuple):
+    """One field of an experiment.
+
+    Attributes:
+      kind: what is allowed.
+      default: its type is the field's.
+      reason: why it exists, or what it does, in a few words.
+      changes_result: False where equal runs may differ in it.
+      compiled: whether programs are compiled for its value; False where it reaches them as data, or not at all.
+      of_arm: whether the arms of one experiment may differ in it.
+      swept: whether a sweep may vary it.
+      of_studies: whether only studies read it.
+    """
+
+    kind: Kind
+    default: Any
     reason: str
+    changes_result: bool = True
+    compiled: bool = True
+    of_arm: bool = False
+    swept: bool = True
+    of_studies: bool = False
 
 
-def whole(default: int, low: int, reason: str, high: int = 2**31 - 1) -> Field:
+def whole(low: int, high: int = 2**31 - 1) -> Kind:
     """A whole number from `low` to `high`."""
-    return Field(default, f"a whole number from {low} to {high}", lambda value: low <= value <= high, reason)
+    return Kind(f"a whole number from {low} to {high}", lambda value: low <= value <= high)
 
 
-def bits(reason: str) -> Field:
-    """Bits of a grid, or 0."""
-    return Field(0, "0, or a whole number from 2 to 8", lambda bits: bits == 0 or 2 <= bits <= 8, reason)
-
-
-def real(default: float, low: float, high: float, reason: str, *, above: bool = False) -> Field:
+def real(low: float, high: float, *, above: bool = False) -> Kind:
     """A number from `low` to `high`; `above`: not `low` itself."""
     allowed = f"a number {'above' if above else 'from'} {low:g} to {high:g}"
-    return Field(default, allowed, lambda v: (v > low if above else v >= low) and v <= high, reason)
+    return Kind(allowed, lambda value: (value > low if above else value >= low) and value <= high)
 
 
-def boolean(default: bool, reason: str) -> Field:
+def boolean() -> Kind:
     """True or false."""
-    return Field(default, "true or false", lambda value: True, reason)
+    return Kind("true or false", lambda value: True)
 
 
-def choice(default: str, options: tuple[str, ...], reason: str) -> Field:
+def choice(*options: str) -> Kind:
     """One of `options`."""
-    return Field(
-        default,
-        "one of " + ", ".join(option or "'' (none)" for option in options),
-        lambda value: value in options,
-        reason,
-    )
+    return Kind("one of " + ", ".join(option or "'' (none)" for option in options), lambda value: value in options)
 
 
-def name(default: str, allowed: str, reason: str) -> Field:
+def bits_or_none() -> Kind:
+    """Bits of a grid, or 0."""
+    return Kind("0, or a whole number from 2 to 8", lambda bits: bits == 0 or 2 <= bits <= 8)
+
+
+def name(allowed: str) -> Kind:
     """A name that a table knows, or a path."""
-    return Field(default, allowed, lambda name: len(name) <= LONGEST_NAME and name.isprintable(), reason)
+    return Kind(allowed, lambda text: len(text) <= LONGEST_NAME and text.isprintable())
+
+
+def precision() -> Kind:
+    """A precision, such as '6-4-8'."""
+    return Kind("'bw-ba-be' with 2 to 8 bits each, for example '6-4-8'", is_precision)
+
+
+def numbers(allowed: str, fits: Callable[[Any], bool], most: int | None = None) -> Kind:
+    """A tuple of which every entry `fits`, with at most so many entries."""
+
+    def all_fit(values: Sequence[Any]) -> bool:
+        return (most is None or len(values) <= most) and all(fits(value) for value in values)
+
+    return Kind(allowed if most is None else f"at most {most} {allowed}", all_fit)
+
+
+def rates() -> Kind:
+    """Learning rates, one for each phase of the schedule."""
+    allowed = "positive numbers, one for each of schedule.phases"
+    return numbers(allowed, lambda rate: is_number(rate) and 1e-30 < rate < 1e30)._replace(compiled=False)
+
+
+def per_client(empty: str, low: float, high: float) -> Kind:
+    """Numbers of clients, from `low` to `high`; `empty` says what none means."""
+    allowed = f"numbers from {low:g} to {high:g}: one for all clients, or one for each; empty: {empty}"
+    return numbers(allowed, lambda value: is_number(value) and low <= value <= high)._replace(one_or_each=True)
+
+
+def budget() -> Kind:
+    """Absolute limits of a cost."""
+    allowed = "numbers from 0: one for all clients, or one for each; 0: no limit; empty: none"
+    return numbers(allowed, lambda limit: is_number(limit) and 0 <= limit <= 1e30)._replace(one_or_each=True)
 
 
 def is_arm(name: Any) -> bool:
@@ -64,8 +138,7 @@ def is_arm(name: Any) -> bool:
 
 def is_precision(text: str) -> bool:
     """Whether a text is "bw-ba-be" of 2 to 8 bits each."""
-    parts = text.split("-")
-    return len(parts) == 3 and all(len(part) == 1 and part in "2345678" for part in parts)
+    return re.fullmatch("[2-8]-[2-8]-[2-8]", text) is not None
 
 
 def is_number(value: Any) -> bool:
@@ -83,31 +156,15 @@ def is_round(number: Any) -> bool:
     return type(number) is int and 1 <= number < 2**31
 
 
-def precision(default: str, reason: str) -> Field:
-    """A precision."""
-    return Field(default, "'bw-ba-be' with 2 to 8 bits each, for example '6-4-8'", is_precision, reason)
-
-
-def numbers(default: tuple, allowed: str, check: Callable[[Any], bool], reason: str, most: int | None = None) -> Field:
-    """A tuple of which every entry passes `check`, with at most so many entries."""
-    if most is not None:
-        allowed = f"at most {most} {allowed}"
-
-    def fits(values: tuple) -> bool:
-        return (most is None or len(values) <= most) and all(check(value) for value in values)
-
-    return Field(default, allowed, fits, reason)
-
-
 def is_grid(text: str) -> bool:
     """Whether a text names precisions to price: '6-4-4', or for each dimension a list of widths and ranges."""
-    parts = text.split("-")
-    return len(text) <= LONGEST_NAME and len(parts) == 3 and all(_widths(part) for part in parts)
+    dimensions = text.split("-")
+    return len(text) <= LONGEST_NAME and len(dimensions) == 3 and all(map(_widths, dimensions))
 
 
 def grid(text: str) -> tuple[list[int], list[int], list[int]]:
     """The bit widths of weights, activations and errors in a text for which `is_grid` holds, ascending."""
-    weights, activations, errors = (_widths(part) for part in text.split("-"))
+    weights, activations, errors = map(_widths, text.split("-"))
     return weights, activations, errors
 
 
@@ -122,21 +179,47 @@ def _widths(text: str) -> list[int]:
     return sorted(found)
 
 
-def per_client(empty: str, reason: str, low: float, high: float) -> Field:
-    """Numbers of clients, from `low` to `high`; `empty` says what none means."""
-    return numbers(
-        (),
-        f"numbers from {low:g} to {high:g}: one for all clients, or one for each; empty: {empty}",
-        lambda value: is_number(value) and low <= value <= high,
-        reason,
-    )
+@functools.cache
+def declared(entry: Callable[..., Any]) -> dict[str, Field]:
+    """The parameters that an entry declares: name -> field, with the reason that its docstring gives.
+
+    Raises:
+      ValueError: a parameter has no default, one that is not allowed, or no literal of Python; one line.
+    """
+    signature, hints, reasons = inspect.signature(entry), _hints(entry), _reasons(entry)
+    fields = {}
+    for name, parameter in signature.parameters.items():
+        kind, default = _kind(hints.get(name)), parameter.default
+        if kind is None:
+            continue
+        if type(default) not in (bool, int, float, str, tuple):
+            found = "none" if default is inspect.Parameter.empty else repr(default)
+            raise ValueError(f"default of parameter {name}: {found}; allowed: {kind.allowed}")
+        if not kind.fits(default):
+            raise ValueError(f"default of parameter {name}: {default!r}; allowed: {kind.allowed}")
+        fields[name] = Field(kind, default, reasons.get(name, ""), compiled=kind.compiled, of_arm=True)
+    return fields
 
 
-def budget(metric: str) -> Field:
-    """Absolute limits of a metric."""
-    return numbers(
-        (),
-        "numbers from 0: one for all clients, or one for each; 0: no limit; empty: none",
-        lambda limit: is_number(limit) and 0 <= limit <= 1e30,
-        f"absolute {metric} budget per sample for `exhaustive`",
-    )
+def _kind(hint: Any) -> Kind | None:
+    """What an annotation allows; None where it declares no parameter."""
+    if get_origin(hint) is Literal and all(isinstance(option, str) for option in get_args(hint)):
+        return choice(*get_args(hint))
+    kinds = [kind for kind in get_args(hint)[1:] if isinstance(kind, Kind)] if get_origin(hint) is Annotated else []
+    return kinds[0] if kinds else None
+
+
+def _hints(entry: Any) -> dict[str, Any]:
+    """The annotations of a function, of a class, or of an object that can be called."""
+    is_plain = inspect.isfunction(entry) or inspect.isclass(entry)
+    try:
+        return get_type_hints(entry if is_plain else type(entry).__call__, include_extras=True)
+    except (NameError, TypeError, AttributeError):  # names that only type checkers know, or nothing to look at
+        return {}
+
+
+def _reasons(entry: Any) -> dict[str, str]:
+    """What the section `Args:` of a docstring says of each parameter, as one line."""
+    section = re.search(r"^Args:\n((?:[ ]+.*\n|\n)*)", f"{inspect.getdoc(entry) or ''}\n", re.M)
+    found = re.findall(r"^ {2}(\w+): (.*(?:\n {4,}.*)*)", section[1], re.M) if section else []
+    return {name: " ".join(text.split()) for name, text in found}

@@ -63,7 +63,7 @@ FIELDS = {
     "demand.area_clients": 4,
     "selector.reduce_every": 1,
     "compressor.name": "uniform",
-    "recipe.error_rounding": "stochastic",
+    "recipe.wage.error_rounding": "stochastic",
 }
 RECORDED = "recorded_bits"
 EXPERIMENTS = {"quickstart": QUICKSTART, "entries": ENTRIES, "ways": FIELDS}

@@ -6,7 +6,7 @@ minimises the bound on the error after a number of bits.
 Source: Jhunjhunwala, Gadhikar, Joshi, Eldar, ICASSP 2021 (arXiv 2102.04487).
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from halo_jax.compressors.base import Compressor, Scope, Server, Upload, rebuild, size_of, tensors
 from halo_jax.compressors.qsgd import decode, encode
 from halo_jax.compressors.wire import width
+from halo_jax.parameters import whole
 
 MOST_LEVELS = 255
 
@@ -25,8 +26,12 @@ class Losses(NamedTuple):
     latest: jax.Array
 
 
-def adaquantfl(*, levels: int = 2, scope: Scope = "flat") -> Compressor:
+def adaquantfl(*, levels: Annotated[int, whole(1, 255)] = 2, scope: Scope = "flat") -> Compressor:
     """s_0 = `levels`, 1..255; one l2 norm for the whole update, or (`scope="tensor"`) for each tensor.
+
+    Args:
+      levels: s_0, the levels above zero of the first round.
+      scope: what shares a norm: each tensor, or the whole update.
 
     Bits: 32 per norm + 32 for the loss that the client reports + d (1 + ceil(log2(s_k + 1))); 8 for s_k come with the
     model.

@@ -10,7 +10,7 @@ Source: Vargaftik et al., ICML 2022 (arXiv 2108.08842), whose fractions of a bit
 
 import functools
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
@@ -19,15 +19,24 @@ import numpy as np
 from halo_jax.compressors.base import Compressor, Upload, positive, rebuild, size_of, tensors
 from halo_jax.compressors.rotation import chunks, rotate, rotate_back
 from halo_jax.compressors.wire import Codes
+from halo_jax.parameters import whole
 
 SCALES = ("mse", "unbiased")
 MOST_BITS = 4
 
 
-def eden(*, bits: int = 1, scale: Literal["mse", "unbiased"] = "unbiased") -> Compressor:
+def eden(
+    *,
+    bits: Annotated[int, whole(1, 4)] = 1,
+    scale: Literal["mse", "unbiased"] = "unbiased",
+) -> Compressor:
     """`bits` per element, 1..4, and the choice of S. The update is one vector, in chunks of n = 4096 elements.
 
     A Hadamard rotation stands for a uniform one, so a chunk that one or two elements dominate keeps a bias across x.
+
+    Args:
+      bits: b of an element.
+      scale: S, which makes the mean right, or the error least.
 
     Bits: b n per chunk, the zeros that fill up the last one included, + 32 per chunk for S.
     """

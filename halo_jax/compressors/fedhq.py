@@ -8,19 +8,30 @@ The quantiser is QSGD with b bits: s = 2^(b-1) - 1 levels above zero and the lar
 Source: Chen, Shen, Zhang, Tang, IEEE TWC 20(10), 2021.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 
 from halo_jax.compressors.base import Compressor, Server, Upload, positive, rebuild, size_of, tensors
 from halo_jax.compressors.qsgd import decode, encode
+from halo_jax.parameters import numbers
 
 LEAST_BITS, MOST_BITS = 2, 8
 
 
-def fedhq(*, client_bits: tuple[int, ...] = (4, 8)) -> Compressor:
+def _is_bits(value: Any) -> bool:
+    return type(value) is int and 2 <= value <= 8
+
+
+CLIENT_BITS = numbers("whole numbers from 2 to 8; empty: the client's weight bits", _is_bits)
+
+
+def fedhq(*, client_bits: Annotated[tuple[int, ...], CLIENT_BITS] = (4, 8)) -> Compressor:
     """Client i has b = `client_bits`[i mod their number], 2..8 each; or the bits of its weights, if there are none.
+
+    Args:
+      client_bits: bits that are dealt to clients in turn; empty: the client's weight bits.
 
     Bits: sum over tensors of (32 + b n).
     """

@@ -17,13 +17,14 @@ Source: Xu, Fang, Ding, Zou, Xiong, IEEE Access 9, 2021 (doi 10.1109/ACCESS.2021
 
 import itertools
 import math
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from halo_jax.compressors.base import Broadcast, Compressor, Server, Upload, peak, positive, rebuild, tensors
 from halo_jax.compressors.wire import Codes
+from halo_jax.parameters import real, whole
 
 
 class Last(NamedTuple):
@@ -33,11 +34,17 @@ class Last(NamedTuple):
     stage: jax.Array
 
 
-def fl_pqsu(*, keep: float = 1.0, prune_round: int = 0) -> Compressor:
+def fl_pqsu(
+    *, keep: Annotated[float, real(0, 1, above=True)] = 1.0, prune_round: Annotated[int, whole(0)] = 0
+) -> Compressor:
     """Keep the share `keep` of filters (0 < keep <= 1; 1: no pruning) from the broadcast of round `prune_round` on.
 
     Pruning needs tensors that are, in their order, the layers of a chain: kernels `[..., inputs, outputs]`, and behind
     a flattening `[positions * inputs, outputs]`. All outputs of the last are kept.
+
+    Args:
+      keep: share of filters that stay.
+      prune_round: rounds before it prunes.
 
     Bits: 8 per weight that is kept + 64 per tensor, each way; nothing but a flag where no upload takes place.
     """

@@ -12,6 +12,7 @@ the update of a whole round.
 """
 
 import functools
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -21,15 +22,28 @@ from jax import lax
 from halo_jax.compressors.base import Compressor, Upload, positive, rebuild, tensors
 from halo_jax.compressors.wire import Codes
 from halo_jax.numerics.quantize import stochastic_round
+from halo_jax.parameters import boolean, whole
 
 _RAW = 1000  # Paper: tensors of so many elements or fewer are sent as they are.
 _SAMPLES, _ROUNDS = 2**14, 8  # of k-means. Choice: the paper has 10^6, which take 60 times as long.
 
 
-def hsq(*, dimension: int = 16, codewords: int = 256, norm_bits: int = 6, unbiased: bool = False) -> Compressor:
+def hsq(
+    *,
+    dimension: Annotated[int, whole(2, 64)] = 16,
+    codewords: Annotated[int, whole(2, 1024)] = 256,
+    norm_bits: Annotated[int, whole(1, 16)] = 6,
+    unbiased: Annotated[bool, boolean()] = False,
+) -> Compressor:
     """Blocks of c = `dimension` elements (2 to 64), m = `codewords` (c to 1024), n = `norm_bits` per length (1 to 16).
 
     A tensor is filled up with zeros to whole blocks. Greedy vectors are biased, and without a memory of the rest.
+
+    Args:
+      dimension: c, elements in a block.
+      codewords: m, directions that are known, c at least.
+      norm_bits: n, bits of a block's length.
+      unbiased: draw the direction, so that the mean is right; else the nearest one.
 
     Bits: for a tensor of N > 1000 elements ceil(N / c) (ceil(log2 m) + n) + 64, for a smaller one 32 N.
     """

@@ -12,7 +12,7 @@ Source: Lang et al., IEEE TSP 71, 2023 (arXiv 2208.10888).
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ import numpy as np
 
 from halo_jax.compressors.base import Compressor, Upload, draws, positive, rebuild, size_of, tensors
 from halo_jax.compressors.wire import Codes
+from halo_jax.parameters import real, whole
 
 MOST_RATE = 8
 T_LAWS: dict[float, tuple[float, int]] = {1: (2.0, 3), 2: (0.5, 4), 3: (0.5, 14), 4: (0.2, 4)}  # epsilon: (sigma^2, nu)
@@ -36,11 +37,21 @@ class Law(NamedTuple):
     freedom: int
 
 
-def jopeq(*, rate: int = 1, epsilon: float = 4.0, lattice: Literal[1, 2] = 1) -> Compressor:
+def jopeq(
+    *,
+    rate: Annotated[int, whole(1, 8)] = 1,
+    epsilon: Annotated[float, real(0, 1e6, above=True)] = 4.0,
+    lattice: Annotated[int, whole(1, 2)] = 1,
+) -> Compressor:
     """R = `rate`, 1..8: 2^R + 1 levels per dimension; `epsilon` of an element (L=1) or a pair (L=2), each round.
 
     `lattice` L = 1 takes any epsilon that leaves room for n, below 9.38 at R = 1; L = 2 takes 1, 2, 3 or 4.
     n alone vouches for 2 / (its own scale), 4.62 at the defaults. Means and sigmas travel in the clear.
+
+    Args:
+      rate: R, nominal bits per element.
+      epsilon: privacy budget of an element (or a pair, if L = 2) in a round.
+      lattice: L, its dimensions.
 
     Bits: d log2(2^R + 1), rounded up, + 32 (L + 1) per tensor.
     """

@@ -9,13 +9,14 @@ client's last upload, unless the client has skipped too often in a row.
 Sources: Sun, Chen, Giannakis, Yang, NeurIPS 2019 (arXiv 1909.07588); TPAMI, doi 10.1109/TPAMI.2020.3033286.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from halo_jax.compressors.base import Compressor, Server, Upload, peak, positive, rebuild, size_of
 from halo_jax.compressors.wire import Codes
+from halo_jax.parameters import real, whole
 
 CHANGES = 10  # D
 SLACK = 0.8  # the sum of xi_d in the paper's experiments
@@ -29,11 +30,21 @@ class Lazy(NamedTuple):
     skips: jax.Array
 
 
-def laq(*, bits: int = 4, slack: float = 1.0, max_skips: int = 100) -> Compressor:
+def laq(
+    *,
+    bits: Annotated[int, whole(1, 8)] = 4,
+    slack: Annotated[float, real(0, 1e6)] = 1.0,
+    max_skips: Annotated[int, whole(0)] = 100,
+) -> Compressor:
     """b = `bits`, 1..8; xi_d = 0.08 `slack`, where 0 skips by the error terms alone; `max_skips` >= 0 in a row.
 
     # Paper: g is the gradient of one step, and the threshold is divided by (step size x clients)^2.
     # Choice: g is the update of local training; its mean is added at step size 1, so that the divisor is 1.
+
+    Args:
+      bits: b of an element that is sent.
+      slack: how readily an upload is skipped; 0: by its error terms alone.
+      max_skips: uploads in a row that may be skipped.
 
     Bits: 32 + b d for an upload, nothing for a skip; 32 for the sum over d come with the model.
     """

@@ -10,7 +10,7 @@ Source: Amiri, Gunduz, Kulkarni, Poor, "Federated Learning With Quantized Global
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,7 @@ from halo_jax.compressors.base import (
 )
 from halo_jax.compressors.wire import Codes, Coding, radix
 from halo_jax.numerics.quantize import stochastic_round
+from halo_jax.parameters import whole
 
 MOST_LEVELS = 255
 
@@ -41,13 +42,25 @@ class Client(NamedTuple):
     heard: jax.Array
 
 
-def lfl(*, model_bits: int = 32, levels: int = 2, down_levels: int = 2, scope: Scope = "flat") -> Compressor:
+def lfl(
+    *,
+    model_bits: int = 32,
+    levels: Annotated[int, whole(2, 255)] = 2,
+    down_levels: Annotated[int, whole(1, 255)] = 2,
+    scope: Scope = "flat",
+) -> Compressor:
     """q = `levels` up, 2..255, `down_levels` down, 1..255; m and M of the whole model, or (`scope="tensor"`) of each.
 
     One level up would err by as much as M, and e would grow for ever. A client that took no part in the round before
     has missed a D: it is sent the whole T, in float32, as everyone is sent the first model.
 
     Bits, each way: 64 per (m, M) + d (1 + log2(q + 1)), rounded up.
+
+    Args:
+      model_bits: of the first model, which is sent whole; the recipe's.
+      levels: q of an upload.
+      down_levels: q of the broadcast.
+      scope: what shares m and M: each tensor, or the whole model.
     """
     for option, value, least in (("levels", levels, 2), ("down_levels", down_levels, 1)):
         if value not in range(least, MOST_LEVELS + 1):

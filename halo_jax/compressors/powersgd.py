@@ -9,7 +9,7 @@ end of a round, so each iterates on its own M and sends its own P and Q.
 """
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +17,16 @@ from jax import lax
 
 from halo_jax.compressors.base import Compressor, Upload, rebuild, tensors
 from halo_jax.compressors.error_feedback import error_feedback
+from halo_jax.parameters import whole
 
 _DEPENDENT = 1e-5  # what is left of a column that depends on those before it, to float32's rounding
 
 
-def powersgd(*, rank: int = 2) -> Compressor:
+def powersgd(*, rank: Annotated[int, whole(1, 64)] = 2) -> Compressor:
     """`low_rank` with error feedback; `rank` r is 1 or more.
+
+    Args:
+      rank: r of the two factors of a matrix.
 
     Bits: 32 r (m + n) for a matrix, 32 n for a tensor of n elements that is sent as it is.
     """

@@ -7,6 +7,8 @@ weights rounded to it, with gradients straight through, and b-bit weights travel
 variants of Gupta et al., Quantization Robust Federated Learning, TMLR 2023 (arXiv 2206.10844), not a published QA-FL.
 """
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 
@@ -24,10 +26,14 @@ from halo_jax.compressors.base import (
 )
 from halo_jax.compressors.wire import Codes
 from halo_jax.numerics.quantize import stochastic_round
+from halo_jax.parameters import whole
 
 
-def qa_fl(*, bits: int = 8) -> Compressor:
+def qa_fl(*, bits: Annotated[int, whole(2, 16)] = 8) -> Compressor:
     """Weights of b = `bits` bits, 2 to 16, in training and on both ways.
+
+    Args:
+      bits: b of a weight, in training and on both ways.
 
     Bits: b d + 32 per tensor, each way.
     """

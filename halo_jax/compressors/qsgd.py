@@ -6,7 +6,7 @@ E||Q(x) - x||^2 <= min(d / s^2, sqrt(d) / s) ||x||^2.
 Sources: Alistarh et al., NIPS 2017 (arXiv 1610.02132); Reisizadeh et al., FedPAQ, AISTATS 2020 (arXiv 1909.13014).
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +14,23 @@ import jax.numpy as jnp
 from halo_jax.compressors.base import Compressor, Scope, Upload, draws, peak, positive, rebuild, size_of, tensors
 from halo_jax.compressors.wire import Codes, width
 from halo_jax.numerics.quantize import stochastic_round
+from halo_jax.parameters import whole
 
 NORMS = {"l2": jnp.linalg.norm, "max": peak}
 
 
-def qsgd(*, levels: int = 4, norm: Literal["l2", "max"] = "max", scope: Scope = "tensor") -> Compressor:
+def qsgd(
+    *,
+    levels: Annotated[int, whole(1, 255)] = 4,
+    norm: Literal["l2", "max"] = "max",
+    scope: Scope = "tensor",
+) -> Compressor:
     """s = `levels`; `norm` and one scale for each tensor, or (`scope="flat"`) for the whole update.
+
+    Args:
+      levels: s, the levels above zero.
+      norm: of a vector, which scales its levels.
+      scope: what shares a scale: each tensor, or the whole update.
 
     Bits: 32 per scale + d ceil(log2(2 s + 1)).
     """

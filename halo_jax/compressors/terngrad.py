@@ -6,22 +6,33 @@ Q(g)_i = s sign(g_i) 1[u_i < |g_i| / s], which is unbiased for the clipped tenso
 Source: Wen et al., NIPS 2017 (arXiv 1705.07878).
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
 
 from halo_jax.compressors.base import Compressor, Upload, draws, peak, rebuild, size_of, tensors
 from halo_jax.compressors.wire import Codes
+from halo_jax.parameters import boolean, real
 
 SCALERS = ("sigma", "max")
 
 
-def terngrad(*, clip: float = 2.5, scaler: Literal["sigma", "max"] = "sigma", share_scaler: bool = True) -> Compressor:
+def terngrad(
+    *,
+    clip: Annotated[float, real(0, 1e6)] = 2.5,
+    scaler: Literal["sigma", "max"] = "sigma",
+    share_scaler: Annotated[bool, boolean()] = True,
+) -> Compressor:
     """Clip at `clip` standard deviations (c > 0; 0: not at all), and quantise each tensor to three levels.
 
     s is the limit c sigma (`scaler="sigma"`) or what the largest element is once clipped (`"max"`, and wherever nothing
     is clipped). With `share_scaler` s is the largest of the cohort's: a client sends its own and receives the largest.
+
+    Args:
+      clip: c, the standard deviations beyond which elements are clipped; 0: never.
+      scaler: s, the size of a level: the limit c sigma, or the largest element once clipped.
+      share_scaler: one s for the cohort, so that ternary sums are whole.
 
     Bits: 2 d + 32 per tensor; and 32 per tensor come back with `share_scaler`.
     """

@@ -6,6 +6,8 @@ Sources: Stich, Cordonnier, Jaggi, NeurIPS 2018 (arXiv 1809.07599); Alistarh et 
 There x is a step on one minibatch, here the update of a whole round.
 """
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -13,12 +15,16 @@ from jax import lax
 from halo_jax.compressors.base import Compressor, Upload, rebuild, size_of, tensors
 from halo_jax.compressors.error_feedback import error_feedback
 from halo_jax.compressors.wire import Codes
+from halo_jax.parameters import real
 
 _BLOCK = 64  # elements that are counted together when the kept ones are gathered
 
 
-def topk(*, share: float = 0.01) -> Compressor:
+def topk(*, share: Annotated[float, real(0, 1, above=True)] = 0.01) -> Compressor:
     """`largest` with error feedback: k = max(1, round(share d)) of all d elements travel, 0 < share <= 1.
+
+    Args:
+      share: of the numbers that travel.
 
     Bits: k (32 + ceil(log2 d)).
     """

@@ -4,7 +4,7 @@ With W = max|w| of a tensor (1 for whole-number masters), the code is n = round(
 Stochastic rounding is unbiased away from the clip; nearest rounding of a 2-bit master freezes learning.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +12,24 @@ import jax.numpy as jnp
 from halo_jax.compressors.base import Compressor, Upload, peak, positive, size_of
 from halo_jax.compressors.wire import Codes
 from halo_jax.numerics.quantize import levels, step_size, stochastic_round, uniform_like
+from halo_jax.parameters import bits_or_none
 
 _MOST_BITS = 8
 
 
-def uniform(*, model_bits: int, bits: int = 0, rounding: Literal["stochastic", "nearest"] = "stochastic") -> Compressor:
-    """A b-bit upload: `bits`, or each client's weight bits when 0; 32 more bits per float tensor for its scale."""
+def uniform(
+    *,
+    model_bits: int,
+    bits: Annotated[int, bits_or_none()] = 0,
+    rounding: Literal["stochastic", "nearest"] = "stochastic",
+) -> Compressor:
+    """A b-bit upload: `bits`, or each client's weight bits when 0; 32 more bits per float tensor for its scale.
+
+    Args:
+      model_bits: of the model that travels; the recipe's.
+      bits: of an uploaded number, 2 to 8; 0: the client's weight bits.
+      rounding: of an uploaded number.
+    """
 
     if bits and not 2 <= bits <= _MOST_BITS:
         raise ValueError(f"uniform: bits={bits}; allowed: 0, or 2 to {_MOST_BITS}")

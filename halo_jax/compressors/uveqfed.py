@@ -10,22 +10,27 @@ Source: Shlezinger et al., IEEE TSP 69, 2021 (arXiv 2006.03262).
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 
 from halo_jax.compressors.base import Compressor, Upload, positive, rebuild, size_of, tensors
 from halo_jax.compressors.wire import Codes
+from halo_jax.parameters import whole
 
 MOST_RATE = {1: 8, 2: 4}
 _ROW = math.sqrt(3)  # the distance of rows in the hexagonal lattice of columns (2, 0) and (1, sqrt 3)
 
 
-def uveqfed(*, rate: int = 2, lattice: Literal[1, 2] = 2) -> Compressor:
+def uveqfed(*, rate: Annotated[int, whole(1, 8)] = 2, lattice: Annotated[int, whole(1, 2)] = 2) -> Compressor:
     """R = `rate` nominal bits per element, 1..4, on the hexagonal `lattice` of L = 2 dimensions; 1..8 on that of one.
 
     The table holds (2 2^R + 1)^L points; an alphabet of so many symbols is Huffman coded with its table.
+
+    Args:
+      rate: R, nominal bits per element; at most 4 on a lattice of two dimensions.
+      lattice: L, its dimensions.
 
     Bits: 32 for zeta + R d, which is nominal: Gaussian updates take 1.64, 2.36, 4.06 per element at R = 1, 2, 4.
     """

@@ -1,27 +1,31 @@
 """The arms of an experiment: what a name says, and the config that comes of it.
 
 An arm is `NAME` or `NAME:FIELD=VALUE,FIELD=VALUE`. NAME is a precision ("8-8-8": everyone, always), a selector
-("halo_ps") or a compressor ("terngrad", at a static `selector.start`). FIELD is a field of NAME's own section, such as
-`levels` in "qsgd:levels=7", or one of SECTIONS in full, such as "halo_ps:compressor.name=uniform". What is not named is
-as in the experiment; a section whose name an arm changes starts from that entry's own defaults.
+("halo_ps") or a compressor ("terngrad", at a static `selector.start`). FIELD is a parameter of NAME's own, such as
+`levels` in "qsgd:levels=7"; a field in full, such as "halo_ps:compressor.name=uniform"; or a parameter of the entry
+that the arm names in a section, such as `recipe.loss` for `recipe.wage.loss`. What is not named is as in the
+experiment.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import ml_collections
 
 from halo_jax.compressors import COMPRESSORS
-from halo_jax.config import FIELDS, Config, ConfigError, schema, show, unknown_field
+from halo_jax.config import schema
+from halo_jax.config.entries import SECTIONS, all_fields, of_entry
+from halo_jax.config.errors import ConfigError, naming, show
+from halo_jax.config.fields import FIELDS
+from halo_jax.config.schema import Config, unknown_field
+from halo_jax.parameters import Field
 from halo_jax.selectors import SELECTORS
-
-NAMED = ("recipe", "compressor")  # sections that name an entry with fields of its own
-SECTIONS = (*NAMED, "selector", "noise", "clock", "evaluation")  # in which arms may differ: all share data and clients
 
 
 class _Named(NamedTuple):
     section: str  # where the arm's short fields belong
+    entry: str
     fields: dict[str, Any]  # what the name alone says
 
 
@@ -29,11 +33,19 @@ def expand_arms(config: Config) -> dict[str, Config]:
     """The config of every arm, without arms of its own. Raises ConfigError, one line."""
     expanded = {}
     for arm in config.arms or (config.selector.name,):
-        with schema.naming(arm if config.arms else ""):
+        with naming(arm if config.arms else ""):
             expanded[arm] = _expand(arm, config) if config.arms else _copy(config)
             schema.validate(expanded[arm])
-    _require_reached(config, expanded)
-    return expanded
+    _require_reached(config, expanded.values())
+    return {arm: _of_named_entries(of_arm, [of_arm]) for arm, of_arm in expanded.items()}
+
+
+def recorded(config: Config) -> dict[str, Any]:
+    """What is written of an experiment: its fields, and those of entries that it or one of its arms names.
+
+    So an entry that somebody registers changes no record of a run that does not use it.
+    """
+    return _of_named_entries(config, [config, *expand_arms(config).values()]).to_dict()
 
 
 def is_precision(name: str) -> bool:
@@ -42,36 +54,30 @@ def is_precision(name: str) -> bool:
 
 
 def _copy(config: Config) -> Config:
-    one: Config = ml_collections.ConfigDict(config.to_dict())
-    one.arms, one.seeds, one.sweep = (), (), ()
-    return one
+    copy: Config = ml_collections.ConfigDict(config.to_dict())
+    copy.arms, copy.seeds, copy.sweep = (), (), ()
+    return copy
 
 
 def _expand(arm: str, config: Config) -> Config:
     name, _, text = arm.partition(":")
-    named, one = _named(name), _copy(config)
-    parts = _split(text) if ":" in arm else []
-    given = dict(_assignment(part, named.section) for part in parts)
-    if len(given) < len(parts):
-        raise ConfigError(f"{show(text)} says a field twice")
+    named, expanded = _named(name), _copy(config)
+    given = _assignments(_split(text) if ":" in arm else [], named, config)
     for field in given.keys() & named.fields.keys():
         raise ConfigError(f"{field}={show(given[field])}, but {name} says {show(named.fields[field])}")
-    fields = named.fields | given
-    for section in NAMED:
-        if fields.get(f"{section}.name", one[section].name) != one[section].name:
-            _reset(one, section)
-    for field, value in fields.items():
-        schema.put(one, field, value)
-    return one
+    for field, value in (named.fields | given).items():
+        schema.put(expanded, field, value)
+    return expanded
 
 
 def _named(name: str) -> _Named:
-    if is_precision(name):  # its floor binds nothing, so that static arms share a program
-        return _Named("selector", {"selector.name": "static", "selector.start": name, "selector.floor": "2-2-2"})
+    static = {"selector.name": "static", "selector.floor": "2-2-2"}  # a floor that binds nothing: one program for all
+    if is_precision(name):
+        return _Named("selector", "static", {**static, "selector.start": name})
     if name in SELECTORS:
-        return _Named("selector", {"selector.name": name})
+        return _Named("selector", name, {"selector.name": name})
     if name in COMPRESSORS:
-        return _Named("compressor", {"selector.name": "static", "selector.floor": "2-2-2", "compressor.name": name})
+        return _Named("compressor", name, {**static, "compressor.name": name})
     raise ConfigError(f"known: a precision such as '8-8-8', {', '.join((*SELECTORS, *COMPRESSORS))}")
 
 
@@ -80,42 +86,80 @@ def _split(text: str) -> list[str]:
     return re.split(r",(?![^(]*\))", text)
 
 
-def _assignment(text: str, section: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    field = name if "." in name else f"{section}.{name}"
-    if not equals:
-        raise ConfigError(f"{show(text)} is not of the form FIELD=VALUE")
-    if field not in FIELDS:
-        raise ConfigError(unknown_field(field))
-    if field.partition(".")[0] not in SECTIONS:
-        raise ConfigError(f"{field} is the same for all arms; theirs: fields of {', '.join(SECTIONS)}")
-    return field, schema.parse(field, value)
+def _assignments(texts: Iterable[str], named: _Named, config: Config) -> dict[str, Any]:
+    """The fields in full and their values."""
+    pairs = [text.partition("=") for text in texts]
+    for name, equals, value in pairs:
+        if not equals:
+            raise ConfigError(f"{show(name + value)} is not of the form FIELD=VALUE")
+    says = {name: value for name, _, value in pairs} | named.fields
+    found: dict[str, Any] = {}
+    for name, _, value in pairs:
+        field = _in_full(name, named, {key: says.get(about.name_field) for key, about in SECTIONS.items()}, config)
+        if field in found:
+            raise ConfigError(f"{field} is said twice")
+        found[field] = schema.parse(field, value)
+    return found
 
 
-def _require_reached(config: Config, expanded: Mapping[str, Config]) -> None:
-    """Raise ConfigError for a field that would change nothing: its section names no entry, and every arm does."""
-    for section in NAMED:
-        chosen = config[section].name != FIELDS[f"{section}.name"].default
-        if chosen or any(one[section].name == config[section].name for one in expanded.values()):
+def _in_full(name: str, named: _Named, entries: Mapping[str, str | None], config: Config) -> str:
+    """The field that an arm means by `name`; `entries` has what the arm names in each section. Raises ConfigError."""
+    section, _, leaf = (name if "." in name else f"{named.section}.{name}").partition(".")
+    entry = entries.get(section)
+    if entry is None and section in SECTIONS:
+        entry = schema.get(config, SECTIONS[section].name_field)
+    known = all_fields()
+    for field in (f"{section}.{leaf}", f"{section}.{entry}.{leaf}"):
+        if field not in known:
             continue
-        for field in _entrys_own(section):
-            value = schema.get(config, field)
-            if value != FIELDS[field].default:
-                arm = next(iter(expanded))
-                raise ConfigError(
-                    f"{field}={show(value)} reaches no arm, as each names a {section} of its own; say it in an arm, "
-                    f"such as {show(arm + (',' if ':' in arm else ':') + field + '=...')}"
-                )
+        if not known[field].of_arm:
+            allowed = sorted({field.partition(".")[0] for field, about in known.items() if about.of_arm})
+            raise ConfigError(f"{field} is the same for all arms; theirs: fields of {', '.join(allowed)}")
+        return field
+    if entry is not None and "." not in leaf and f"{section}.{leaf}" not in known:
+        raise ConfigError(_not_taken(section, entry, leaf))
+    raise ConfigError(unknown_field(name))
 
 
-def _entrys_own(section: str) -> list[str]:
-    """The fields of a section that belong to the entry that it names: all but `recipe.phases` and the name."""
-    return [
-        name for name in FIELDS if name.startswith(f"{section}.") and name not in (f"{section}.name", "recipe.phases")
-    ]
+def _not_taken(section: str, entry: str, leaf: str) -> str:
+    takes = [field.rpartition(".")[2] for field in of_entry(section, entry)]
+    hint = unknown_field(f"{section}.{entry}.{leaf}").partition("; ")[2]
+    return f"{leaf} is no parameter of {entry}; it takes: {', '.join(takes) or 'none'}; {hint}"
 
 
-def _reset(config: Config, section: str) -> None:
-    """The fields at their defaults that belong to an entry which is no longer named."""
-    for name in _entrys_own(section):
-        config[section][name.partition(".")[2]] = FIELDS[name].default
+def _require_reached(config: Config, expanded: Iterable[Config]) -> None:
+    """Raise ConfigError for a parameter that would change nothing, as no arm names its entry."""
+    named = {name for of_arm in expanded for name in _fields_of_named(of_arm)}
+    for name, field in all_fields().items():
+        value = schema.get(config, name)
+        if name in FIELDS or name in named or value == field.default:
+            continue
+        section, entry, _ = name.split(".")
+        about = SECTIONS[section]
+        instead = f"{about.name_field}={schema.get(config, about.name_field)!r}"
+        named_by = "no arm names it" if config.arms else instead
+        raise ConfigError(f"{name}={show(value)} changes nothing, as the {about.noun} is not {entry!r}: {named_by}")
+
+
+def fields_of(config: Config) -> dict[str, Field]:
+    """The fields that have a meaning for a config without arms: all but those of entries that it does not name."""
+    return FIELDS | _fields_of_named(config)
+
+
+def _fields_of_named(config: Config) -> dict[str, Field]:
+    """The parameters of the entries that a config names."""
+    named = ((section, schema.get(config, about.name_field)) for section, about in SECTIONS.items())
+    return {name: field for section, entry in named for name, field in of_entry(section, entry).items()}
+
+
+def _of_named_entries(config: Config, naming: Iterable[Config]) -> Config:
+    """The same config with the parameters of those entries alone that one of `naming` names."""
+    kept = {name: schema.get(config, name) for other in naming for name in _fields_of_named(other)}  # values: config's
+    copy: Config = ml_collections.ConfigDict(config.to_dict())
+    for section in SECTIONS:
+        for entry in list(copy.get(section, {})):
+            if isinstance(copy[section][entry], ml_collections.ConfigDict):
+                del copy[section][entry]
+    for name, value in kept.items():
+        schema.put_at(copy, name, value)
+    return copy

@@ -14,15 +14,15 @@ from urllib.parse import quote
 
 import ml_collections
 
-from halo_jax.config import FIELDS, Config, ConfigError, schema, show, unknown_field
+from halo_jax.config import schema
 from halo_jax.config.arms import expand_arms
+from halo_jax.config.entries import all_fields
+from halo_jax.config.errors import ConfigError, naming, show
+from halo_jax.config.schema import Config, unknown_field
 from halo_jax.parameters import MOST_ENTRIES
 
 MOST_RUNS = 10_000  # points x seeds x arms
 _LONGEST_FOLDER = 200  # bytes
-# What a sweep is made of, or what is written of it.
-_UNSWEPT = ("name", "arms", "seeds", "sweep", "study", "paper", "stack")
-_OF_STUDIES = ("precision", "sort_by", "image_shape", "num_classes")  # which no training reads
 
 
 class Experiment(NamedTuple):
@@ -60,7 +60,7 @@ def plan(config: Config, folder: Path, point: Mapping[str, Any] | None = None) -
     point, inside = point or {}, []
     if config.sweep:
         for (name, values), one in zip(points(config.sweep).items(), _parts(config), strict=True):
-            with schema.naming(name, "sweep"):
+            with naming(name, "sweep"):
                 inside.append(plan(one, folder / name, values))
     else:
         _require_reached(point, config)
@@ -90,7 +90,7 @@ def points(entries: Sequence[str]) -> dict[str, dict[str, Any]]:
     """
     columns: list[list[dict[str, Any]]] = []
     for entry in entries:
-        with schema.naming(entry, "sweep"):
+        with naming(entry, "sweep"):
             columns.append(_together(entry))
     fields = [field for column in columns for field in column[0]]
     for field in fields:
@@ -137,7 +137,7 @@ def _parts(config: Config) -> Iterator[Config]:
     for values in points(config.sweep).values() if config.sweep else ({"seed": seed} for seed in config.seeds):
         one: Config = ml_collections.ConfigDict(config.to_dict())
         one["sweep" if config.sweep else "seeds"] = ()
-        with schema.naming(label(values) if config.sweep else "", "sweep"):
+        with naming(label(values) if config.sweep else "", "sweep"):
             for field, value in values.items():
                 schema.put(one, field, value)
         yield one
@@ -158,11 +158,13 @@ def _together(entry: str) -> list[dict[str, Any]]:
         field, equals, values = part.strip().partition("=")
         if not equals:
             raise ConfigError(f"{show(part)} is not of the form FIELD=VALUE|VALUE|...")
-        if field not in FIELDS:
+        known = all_fields()
+        if field not in known:
             raise ConfigError(unknown_field(field))
-        if field in _UNSWEPT:
-            raise ConfigError(f"{field} cannot be swept; allowed: any field but {', '.join(_UNSWEPT)}")
-        if field in _OF_STUDIES:
+        if not known[field].swept:
+            unswept = ", ".join(name for name, about in known.items() if not about.swept)
+            raise ConfigError(f"{field} cannot be swept; allowed: any field but {unswept}")
+        if known[field].of_studies:
             raise ConfigError(f"{field} is read by studies only; precisions of a training are arms, or selector.start")
         if field in columns:
             raise ConfigError(f"{field} stands there twice")

@@ -1,11 +1,10 @@
-"""An experiment: a locked ConfigDict of the fields in `fields`, the one schema.
+"""An experiment: a locked ConfigDict of the fields in `fields` and of those that entries of tables declare.
 
 `default()` returns a locked ConfigDict; `validate(config)` raises ConfigError with one line that names the field, the
 value and what is allowed.
 """
 
 import ast
-import contextlib
 import difflib
 import re
 from collections.abc import Iterator, Mapping
@@ -13,86 +12,101 @@ from typing import Any
 
 import ml_collections
 
+from halo_jax.config import entries
+from halo_jax.config.earlier import modern
+from halo_jax.config.entries import all_fields
+from halo_jax.config.errors import ConfigError, shorten, show
 from halo_jax.config.fields import FIELDS
 from halo_jax.parameters import Field
 
-_ONE_OR_EACH = (
-    *("demand.energy_mj", "demand.latency_s", "demand.area_mm2"),
-    *("clock.up_mbps", "clock.down_mbps", "clock.battery_joule"),
-)
+Config = Any  # an ml_collections.ConfigDict with the fields of `all_fields()`; Any, since its attributes are data
 
-Config = Any  # an ml_collections.ConfigDict with the fields of FIELDS; Any, since its attributes are data
-
-
-class ConfigError(ValueError):
-    """A field has an impossible value; the message is one line."""
+# What every version has recorded: a JSON object without these is not the config of a run.
+_ALWAYS = ("name", "arms", "seed", "rounds", "dataset", "model", "num_clients", "selector.name", "recipe.name")
+_ALL = "python launch.py --fields=all lists all"
 
 
 def default() -> Config:
-    """A locked ConfigDict with every field at its default."""
+    """A locked ConfigDict with every field at its default, those of the entries that are registered by now too."""
     config: Config = ml_collections.ConfigDict()
-    for name, field in FIELDS.items():
-        node: Config = config
-        *parents, leaf = name.split(".")
-        for parent in parents:
-            if parent not in node:
-                node[parent] = ml_collections.ConfigDict()
-            node = node[parent]
-        node[leaf] = field.default
+    for name, field in all_fields().items():
+        put_at(config, name, field.default)
     return config.lock()
+
+
+def put_at(config: Config, name: str, value: Any) -> None:
+    """Set a field, with the sections that it stands in, whatever stood there."""
+    *sections, leaf = name.split(".")
+    for section in sections:
+        if section not in config:
+            config[section] = ml_collections.ConfigDict()
+        config = config[section]
+    with config.unlocked(), config.ignore_type():
+        config[leaf] = value
 
 
 def of_record(recorded: Mapping[str, Any]) -> Config:
     """The config that a `config.json` holds, validated as what a user types is.
 
-    A field that is younger than the record has its default. Raises ConfigError, one line.
+    A field that is younger than the record has its default. What the record says of entries that are not registered
+    here, such as a user's own, is taken as it is. Raises ConfigError, one line.
     """
-    config = default()
-    _fill(config, recorded)
+    config, found = default(), dict(leaves(modern(recorded)))
+    strangers = {name for name in found if _is_strangers(name)}
+    for name in _ALWAYS:
+        if name not in found:
+            raise ConfigError(f"{name} is missing")
+    for name in [name for name in found if name not in strangers]:
+        if name not in all_fields():
+            raise ConfigError(unknown_field(name))
+        put(config, name, _as_tuple(found[name]))
     validate(config)
+    with config.unlocked():
+        for name in strangers:
+            put_at(config, name, _as_tuple(found[name]))
     return config
 
 
-def missing(recorded: Mapping[str, Any]) -> list[str]:
-    """The fields that a `config.json` does not have."""
-    return [field for field in FIELDS if not _has(recorded, field)]
-
-
-def _has(recorded: Mapping[str, Any], field: str) -> bool:
-    try:
-        get(recorded, field)
-    except (KeyError, TypeError):
-        return False
-    return True
-
-
-def _fill(config: Config, recorded: Mapping[str, Any], section: str = "") -> None:
-    for key, value in recorded.items():
-        name = f"{section}{key}"
-        if name in FIELDS:
-            put(config, name, tuple(value) if isinstance(value, list) else value)
-        elif not any(field.startswith(f"{name}.") for field in FIELDS):
-            raise ConfigError(unknown_field(name))
-        elif isinstance(value, Mapping):
-            _fill(config, value, f"{name}.")
+def leaves(node: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The dotted name and the value of every field in a record of a config."""
+    for key, value in node.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{name}.")
         else:
-            raise ConfigError(f"{name}={show(value)}; allowed: fields and their values")
+            yield name, value
+
+
+def _is_strangers(name: str) -> bool:
+    """Whether it is a parameter of an entry that no table here knows."""
+    section, _, rest = name.partition(".")
+    return entries.is_entrys(name) and rest.partition(".")[0] not in entries.SECTIONS[section].table
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def get(config: Config, name: str) -> Any:
-    """The value of a dotted field name."""
+    """The value of a dotted field name; of an entry that was registered later than the config was made, its default."""
     node: Any = config
-    for part in name.split("."):
-        node = node[part]
+    for key in name.split("."):
+        if entries.is_entrys(name) and key not in node:
+            known = all_fields().get(name)
+            return known.default if known else None
+        node = node[key]
     return node
 
 
 def put(config: Config, name: str, value: Any) -> None:
     """Set a field by its dotted name. Raises ConfigError for a value of another type."""
-    *parents, leaf = name.split(".")
+    *sections, leaf = name.split(".")
+    if entries.is_entrys(name) and get(config, name) is not None:
+        with config.unlocked():
+            put_at(config, name, get(config, name))
     node: Any = config
-    for part in parents:
-        node = node[part]
+    for section in sections:
+        node = node[section]
     try:
         node[leaf] = value
     except (TypeError, OverflowError):  # the latter for a whole number of 400 digits
@@ -101,7 +115,7 @@ def put(config: Config, name: str, value: Any) -> None:
 
 def parse(name: str, text: str) -> Any:
     """The value of a field as written: text as it is, all else as Python writes it. Raises ConfigError for neither."""
-    default = FIELDS[name].default
+    default = all_fields()[name].default
     if isinstance(default, str):
         return text
     try:
@@ -112,7 +126,7 @@ def parse(name: str, text: str) -> Any:
 
 
 def _refused(name: str, value: Any) -> ConfigError:
-    return ConfigError(f"{name}={show(value)}; allowed: {FIELDS[name].allowed}")
+    return ConfigError(f"{name}={show(value)}; allowed: {all_fields()[name].kind.allowed}")
 
 
 def cohort_size(config: Config) -> int:
@@ -126,34 +140,13 @@ def all_take_part(config: Config) -> bool:
     return cohort_size(config) == config.num_clients and not clock.deadline_s and not clock.battery_joule
 
 
-def show(value: Any) -> str:
-    """A value for a message: its repr, as one printable line of at most 80 characters."""
-    try:
-        text = repr(value)
-    except Exception:  # Python refuses whole numbers of 5,000 digits and tuples 1,000 deep
-        text = f"<{type(value).__name__}>"
-    return _shorten(text, 80)
-
-
-def _shorten(text: str, length: int) -> str:
-    text = "".join(char if char.isprintable() else " " for char in text)
-    return text if len(text) <= length else f"{text[: length - 23]}...{text[-20:]}"
-
-
 def unknown_field(name: str) -> str:
     """One line about a field that does not exist: the nearest names, or where all stand."""
-    near = difflib.get_close_matches(name, FIELDS) or [field for field in FIELDS if name and field.startswith(name)]
-    hint = f"did you mean {' or '.join(near)}?" if near else "all fields stand in halo_jax/config/fields.py"
+    known, section, leaf = all_fields(), name.partition(".")[0], name.rpartition(".")[2]
+    near = [field for field in known if field.startswith(f"{section}.") and field.endswith(f".{leaf}")]
+    near = near or difflib.get_close_matches(name, known) or [f for f in known if name and f.startswith(name)][:20]
+    hint = f"did you mean {' or '.join(near)}?" if near else _ALL
     return f"unknown field {show(name)}; {hint}"
-
-
-@contextlib.contextmanager
-def naming(what: str, field: str = "arms") -> Iterator[None]:
-    """Lines about what is wrong name the arm, or the entry of another field, unless it has no name."""
-    try:
-        yield
-    except ConfigError as error:
-        raise ConfigError(f"{field}={show(what)}: {error}" if what else str(error)) from error
 
 
 def explain(message: str) -> str:
@@ -161,9 +154,9 @@ def explain(message: str) -> str:
     if "Traceback" in message:
         message = message.partition("Traceback")[0] + message.rpartition("\n")[2]
     named = re.search(r"--config\.([\w.]+)=", message)
-    field = FIELDS.get(named[1]) if named else None
-    line = _shorten(message, 140 if field else 500)  # paths of files may stand in what names no field
-    return f"{line}; allowed: {field.allowed}" if field else line
+    field = all_fields().get(named[1]) if named else None
+    line = shorten(message, 140 if field else 500)  # paths of files may stand in what names no field
+    return f"{line}; allowed: {field.kind.allowed}" if field else line
 
 
 def validate(config: Config) -> None:
@@ -171,52 +164,60 @@ def validate(config: Config) -> None:
     if not isinstance(config, ml_collections.ConfigDict):
         getattr(config, "name", None)  # what stands for a file that could not be read raises its error here
         raise ConfigError(f"the experiment is a {type(config).__name__}; allowed: config.default() with changes")
-    _check_names(config)
-    for name, field in FIELDS.items():
+    known = all_fields()
+    _check_names(config, known)
+    for name, field in known.items():
         _check_value(name, get(config, name), field)
+    _check_lengths(config, known)
     _check_together(config)
 
 
-def _check_names(config: Config) -> None:
+def _check_names(config: Config, known: Mapping[str, Field]) -> None:
     try:
-        names = set(_leaf_names(config))  # ConfigDict sorts its names
+        names = set(leaf_names(config))  # ConfigDict sorts its names
     except TypeError as error:
-        raise ConfigError("a name of a field is not text; all fields stand in halo_jax/config/fields.py") from error
-    for name in sorted(names - FIELDS.keys()):
+        raise ConfigError(f"a name of a field is not text; {_ALL}") from error
+    for name in sorted(names - known.keys()):
         raise ConfigError(unknown_field(name))
     for name in sorted(FIELDS.keys() - names):
         raise ConfigError(f"missing field {name}; start from halo_jax.config.default()")
 
 
-def _leaf_names(node: ml_collections.ConfigDict, prefix: str = "") -> list[str]:
+def leaf_names(node: ml_collections.ConfigDict, prefix: str = "") -> list[str]:
+    """The dotted names of all fields of a config, or of one of its sections."""
     names = []
     for key, value in node.items():
         name = f"{prefix}{key}"
-        names += _leaf_names(value, f"{name}.") if isinstance(value, ml_collections.ConfigDict) else [name]
+        names += leaf_names(value, f"{name}.") if isinstance(value, ml_collections.ConfigDict) else [name]
     return names
 
 
 def _check_value(name: str, value: Any, field: Field) -> None:
     kind = type(field.default)
     if type(value) is not kind and not (kind is float and type(value) is int):
-        raise ConfigError(f"{name}={show(value)} is a {type(value).__name__}; allowed: {field.allowed}")
-    if not field.check(value):
-        raise ConfigError(f"{name}={show(value)}; allowed: {field.allowed}")
+        raise ConfigError(f"{name}={show(value)} is a {type(value).__name__}; allowed: {field.kind.allowed}")
+    if not field.kind.fits(value):
+        raise ConfigError(f"{name}={show(value)}; allowed: {field.kind.allowed}")
+
+
+def _check_lengths(config: Config, known: Mapping[str, Field]) -> None:
+    for name, field in known.items():
+        values = get(config, name)
+        if field.kind.one_or_each and len(values) not in (0, 1, config.num_clients):
+            raise ConfigError(
+                f"{name}={show(values)} has {len(values)} entries; "
+                f"allowed: none, one, or one for each of num_clients={config.num_clients}"
+            )
 
 
 def _check_together(config: Config) -> None:
-    recipe, demand, selector = config.recipe, config.demand, config.selector
+    phases, demand, selector = config.schedule.phases, config.demand, config.selector
     if len(set(config.arms)) < len(config.arms):
         raise ConfigError(f"arms={show(config.arms)}; allowed: each arm once")
     if len(set(config.seeds)) < len(config.seeds):
         raise ConfigError(f"seeds={show(config.seeds)}; allowed: each seed once")
-    if abs(sum(recipe.phases) - 1) > 1e-9:
-        raise ConfigError(f"recipe.phases={show(recipe.phases)} add up to {sum(recipe.phases):g}; allowed: a sum of 1")
-    if recipe.learning_rates and len(recipe.learning_rates) != len(recipe.phases):
-        raise ConfigError(
-            f"recipe.learning_rates={show(recipe.learning_rates)} has {len(recipe.learning_rates)} entries; "
-            f"allowed: one for each of the {len(recipe.phases)} recipe.phases"
-        )
+    if abs(sum(phases) - 1) > 1e-9:
+        raise ConfigError(f"schedule.phases={show(phases)} add up to {sum(phases):g}; allowed: a sum of 1")
     if config.cohort_size > config.num_clients:
         raise ConfigError(f"cohort_size={config.cohort_size}; allowed: 0 to num_clients={config.num_clients}")
     groups = demand.energy_clients + demand.latency_clients + demand.area_clients
@@ -225,13 +226,6 @@ def _check_together(config: Config) -> None:
             f"demand.energy_clients, latency_clients and area_clients add up to {groups}; "
             f"allowed: at most num_clients={config.num_clients}, for example 0 for each"
         )
-    for name in _ONE_OR_EACH:
-        values = get(config, name)
-        if len(values) not in (0, 1, config.num_clients):
-            raise ConfigError(
-                f"{name}={show(values)} has {len(values)} entries; "
-                f"allowed: none, one, or one for each of num_clients={config.num_clients}"
-            )
     if len(demand.weights) not in (0, 3, 3 * config.num_clients):
         raise ConfigError(
             f"demand.weights={show(demand.weights)} has {len(demand.weights)} entries; "

@@ -89,7 +89,7 @@ def _panel(axes: Axes, path: Sequence[_Stop], depth: int, selector: Mapping[str,
     """A level for each reduction: the choices there were, side by side, the one that was taken in black."""
     floor, at, right = Precision.parse(selector["floor"]), 0, 1
     for level, (above, below) in enumerate(pairwise(path), start=1):
-        choices = [_reduced(above.precision, dimension, selector["step"]) for dimension in range(3)]
+        choices = [_reduced(above.precision, dimension, _step(selector)) for dimension in range(3)]
         if below.precision not in choices:  # a selector that reduces by other steps
             choices.append(below.precision)
         for x, choice in enumerate(choices, start=-1):
@@ -101,6 +101,11 @@ def _panel(axes: Axes, path: Sequence[_Stop], depth: int, selector: Mapping[str,
         at, right = choices.index(below.precision) - 1, max(right, len(choices) - 2)
     _node(axes, 0, 0, path[0].precision, since=path[0].since)
     axes.set(xlim=(-1.45, right + 0.5), ylim=(0.6 - depth, 0.3))
+
+
+def _step(selector: Mapping[str, Any]) -> int:
+    """Bits that one reduction takes away, if the selector says so; else the paper's 2."""
+    return selector.get(selector["name"], {}).get("step", 2)
 
 
 def _reduced(precision: tuple[float, ...], dimension: int, step: int) -> tuple[float, ...]:

@@ -15,9 +15,9 @@ from halo_jax.numerics.quantize import step_size
 
 KINDS = ("activations all zero", "activations all saturated", "gradient all zero")
 REMEDIES = (
-    "more activation or weight bits, or a larger recipe.min_limit",
-    "lower recipe.learning_rates, or a smaller recipe.min_limit",
-    "more error bits, or lower recipe.learning_rates",
+    "more activation or weight bits, or a larger min_limit",
+    "lower learning rates, or a smaller min_limit",
+    "more error bits, or lower learning rates",
 )
 # Choice: 999 of 1,000 codes are all of them. Training that works stays below: see tests/test_health.py.
 DEAD_SHARE = 0.999

@@ -1,19 +1,31 @@
 """Plain float32 FedAvg: SGD with momentum and cross-entropy, mean over the batch. Precision is ignored."""
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 import optax
 
+from halo_jax.parameters import rates, real
 from halo_jax.recipes.base import LOSSES, Recipe
 
 LEARNING_RATES = (0.05, 0.005, 0.0005)
 
 
-def float32(*, momentum: float = 0.9, learning_rates: tuple[float, ...] = ()) -> Recipe:
-    """Clients train the same network in float32; the model that travels is float32."""
+def float32(
+    *,
+    momentum: Annotated[float, real(0, 0.999)] = 0.9,
+    learning_rates: Annotated[tuple[float, ...], rates()] = LEARNING_RATES,
+) -> Recipe:
+    """Clients train the same network in float32; the model that travels is float32.
+
+    Args:
+      momentum: of stochastic gradient descent.
+      learning_rates: one for each phase of the schedule.
+    """
     return Recipe(
         numerics=None,
-        learning_rates=learning_rates or LEARNING_RATES,
+        learning_rates=learning_rates,
         encode=lambda params: params,
         decode=lambda model: model,
         loss=LOSSES["cross_entropy"],

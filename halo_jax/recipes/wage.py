@@ -9,13 +9,14 @@ Each weight tensor has its own Shift. Source: Wu et al., ICLR 2018 (arXiv 1802.0
 """
 
 import functools
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from halo_jax.numerics.quantize import Numerics, shift, step_size, stochastic_round, uniform_like
+from halo_jax.parameters import bits_or_none, rates, real, whole
 from halo_jax.recipes.base import LOSSES, Recipe
 
 # Paper: 8, 1, 1/8 for 60, 20, 20 of 100 rounds.
@@ -78,22 +79,36 @@ def from_codes(model: Any, bits: int = 8) -> Any:
 def wage(
     *,
     loss: Literal["sse", "cross_entropy"] = "sse",
-    gradient_bits: int = 8,
+    gradient_bits: Annotated[int, whole(8, 12)] = 8,
     clip_bits: Literal["gradient", "weights"] = "gradient",
-    min_limit: float = 0.75,
-    input_bits: int = 0,
+    min_limit: Annotated[float, real(0, 1, above=True)] = 0.75,
+    input_bits: Annotated[int, bits_or_none()] = 0,
     shift: Literal["round", "ceil"] = "round",
     error_rounding: Literal["nearest", "stochastic"] = "nearest",
     order: Literal["wage", "neurosim"] = "wage",
     aggregation: Literal["stochastic", "nearest", "none"] = "stochastic",
-    learning_rates: tuple[float, ...] = (),
+    learning_rates: Annotated[tuple[float, ...], rates()] = LEARNING_RATES,
     exact: bool = True,
 ) -> Recipe:
-    """The paper's low-precision training; every argument is a choice listed in the README (A1 to A15)."""
+    """The paper's low-precision training; every argument is a choice listed in the README (A1 to A15).
+
+    Args:
+      loss: of training (Choice A10).
+      gradient_bits: kG, of the master weights and their steps (A2).
+      clip_bits: the grid that bounds the master (A4).
+      min_limit: L_min of initial weights and layer scale (A1).
+      input_bits: of the input image; 0: the client's activation bits (A9).
+      shift: the power of two that normalises errors and gradients (A11).
+      error_rounding: of errors (A11).
+      order: quantise after or before pooling and ReLU (A15).
+      aggregation: how the server rounds to the master's grid; none keeps float32 (A7).
+      learning_rates: one for each phase of the schedule.
+      exact: sums of products are exact for any input; else plain float32 sums run where they are faster.
+    """
     floating = aggregation == "none"
     return Recipe(
         numerics=Numerics(min_limit, order, input_bits, shift, error_rounding, exact),
-        learning_rates=learning_rates or LEARNING_RATES,
+        learning_rates=learning_rates,
         encode=(lambda params: params) if floating else (lambda params: to_codes(params, gradient_bits)),
         decode=(lambda model: model) if floating else (lambda model: from_codes(model, gradient_bits)),
         loss=LOSSES[loss],

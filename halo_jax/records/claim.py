@@ -11,8 +11,8 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from halo_jax.config import FIELDS, Config, ConfigError, plan, schema
-from halo_jax.config.arms import SECTIONS
+from halo_jax.config import Config, ConfigError, plan, schema
+from halo_jax.config.entries import changes_result, is_of_arm
 from halo_jax.records import checkpoint, run_folder
 from halo_jax.records.folder_lock import lock
 from halo_jax.records.run_folder import RecordError
@@ -21,20 +21,6 @@ from halo_jax.records.tensorboard import FOLDER as TENSORBOARD
 from halo_jax.runtime import safe_files
 from halo_jax.runtime.visible import visible
 
-FREE_FIELDS = (  # change no result
-    "executor",
-    "chunk_size",
-    "checkpoint_every",
-    "keep_checkpoints",
-    "dead_after",
-    "fingerprint",
-    "tensorboard",
-    "paper",
-    "stack",
-    "data_dir",
-    "evaluation.batch_size",
-)
-ARMS_OWN = tuple(f"{section}." for section in SECTIONS)  # fields in which an arm may differ
 TABLES, DEVICE, FIGURES = "tables", "device.yaml", "figures"  # the first two are what a study writes
 _RECORDS = (run_folder.ROUNDS, run_folder.CLIENTS, run_folder.FINGERPRINTS, run_folder.LABELS, run_folder.SUMMARY)
 _FILES = (*_RECORDS, "table.csv", "comparison.csv", "claims.csv", "report.html", DEVICE)
@@ -106,8 +92,6 @@ def _read(workdir: Path) -> Config | None:
             plan.require_few(theirs)
         except ConfigError as error:
             raise ConfigError(f"{not_ours} ({error}); use another --workdir") from error
-        if missing := schema.missing(recorded):
-            raise ConfigError(f"{not_ours} ({missing[0]} is missing); use another --workdir")
         return theirs
     # What a launch leaves that is killed before it writes its config is not somebody else's.
     if workdir.exists() and any(p.name[0] != "." and not run_folder.is_empty_table(p) for p in workdir.iterdir()):
@@ -157,23 +141,26 @@ def _compare_all(workdir: Path, theirs: Config, config: Config) -> None:
     _compare(workdir, theirs, config)
     for arm in dict.fromkeys((*theirs.arms, *config.arms)):
         if of_arm := _read(workdir / arm):
-            _compare(workdir / arm, of_arm, config, but=("arms", *ARMS_OWN))
+            _compare(workdir / arm, of_arm, config, but=("arms",), arms_differ=True)
 
 
 def _compare(
     workdir: Path,
     theirs: Config,
     config: Config,
+    *,
     but: tuple[str, ...] = (),
+    arms_differ: bool = False,
     advice: str = "use another --workdir or --overwrite",
 ) -> None:
-    old, new = ({field: schema.get(side, field) for field in FIELDS} for side in (theirs, config))
+    names = dict.fromkeys((*schema.leaf_names(theirs), *schema.leaf_names(config)))
+    old, new = ({name: schema.get(side, name) for name in names} for side in (theirs, config))
     points = set(plan.points(old["sweep"])) <= set(plan.points(new["sweep"]))
     for field in ("arms", "seeds", "sweep"):  # an experiment may grow
         if old[field] and (points if field == "sweep" else set(old[field]) <= set(new[field])):
             old[field] = new[field]
-    compared = [field for field in FIELDS if field not in FREE_FIELDS and not field.startswith(but)]
-    different = [field for field in compared if old[field] != new[field]]
+    skipped = {*but, *(name for name in names if not changes_result(name) or (arms_differ and is_of_arm(name)))}
+    different = [name for name in names if name not in skipped and old[name] != new[name]]
     if different:
         show = schema.show
         changes = ", ".join(f"{field}={show(old[field])} there, {show(new[field])} here" for field in different[:5])
@@ -191,8 +178,8 @@ def _delete(folders: Sequence[Path], theirs: Config, figure_files: Collection[st
     swept = {field for point in plan.points(theirs.sweep).values() for field in point}
     for folder in inside:
         if config := _read(folder):
-            own = ("arms", "seed", "sweep", *swept, *ARMS_OWN)
-            _compare(folder, config, theirs, but=own, advice=f"move it out of {visible(workdir)}")
+            own = ("arms", "seed", "sweep", *swept)
+            _compare(folder, config, theirs, but=own, arms_differ=True, advice=f"move it out of {visible(workdir)}")
         with lock(folder):  # nobody trains there
             pass
     for folder in inside:

@@ -10,9 +10,10 @@ from pathlib import Path
 from rich.console import Console
 
 from halo_jax import figures
-from halo_jax.config import FIELDS, ConfigError, schema
+from halo_jax.config import ConfigError, schema
+from halo_jax.config.entries import changes_result
 from halo_jax.records import run_folder
-from halo_jax.records.claim import FIGURES, FREE_FIELDS, require_no_links
+from halo_jax.records.claim import FIGURES, require_no_links
 from halo_jax.records.folder_lock import lock
 from halo_jax.records.run_folder import RecordError, Run
 from halo_jax.reporting import arm_table, html_page, seed_table
@@ -159,8 +160,8 @@ def _by_seed(runs: Mapping[str, Run]) -> dict[str, Run]:
     groups: dict[tuple[str, int], dict[int, str]] = {}
     for name, run in runs.items():
         if run.summary.get("finished"):
-            compared = [field for field in FIELDS if field not in ("name", "seed", *FREE_FIELDS)]
-            key, repeat = json.dumps([schema.get(run.config, field) for field in compared]), 0
+            decides = {name: value for name, value in schema.leaves(run.config) if changes_result(name)}
+            key, repeat = json.dumps(decides | {"name": "", "seed": 0}, sort_keys=True), 0
             while run.config["seed"] in groups.setdefault((key, repeat), {}):
                 repeat += 1
             groups[key, repeat][run.config["seed"]] = name

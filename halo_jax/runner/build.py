@@ -21,11 +21,18 @@ from halo_jax.federation.local_training import Images, Shard, make_local_train
 from halo_jax.federation.partition import Partition, partition
 from halo_jax.federation.round import FederatedData, Stages
 from halo_jax.federation.virtual_clock import Clock, make_clock
-from halo_jax.hardware import PLATFORMS
-from halo_jax.models import MODELS, layer_shapes
+from halo_jax.models import layer_shapes
 from halo_jax.numerics.contraction import check_kernels
-from halo_jax.recipes import RECIPES, Recipe
-from halo_jax.runner.lookup import build, check_names, make_compressor, make_selector, phase_of_rounds
+from halo_jax.recipes import Recipe
+from halo_jax.runner.lookup import (
+    check_names,
+    make_compressor,
+    make_model,
+    make_platform,
+    make_recipe,
+    make_selector,
+    phase_of_rounds,
+)
 from halo_jax.types import CLEAN, Constraint, Cost, Demand, Noise, Precision, Stream, stream
 
 INT32_MAX = 2**31 - 1  # the server's exact sum, the bits of a message and the images a client has seen are int32
@@ -105,7 +112,7 @@ def _training(
     config: Config, image_shape: tuple[int, ...], num_classes: int, test_size: int, executor: str, first: bool
 ):
     """What depends on recipe and noise alone: the recipe, the network, its evaluation, and the server's first model."""
-    recipe = build(RECIPES[config.recipe.name], {**config.recipe, "exact": config.exact})
+    recipe = make_recipe(config)
     noises = noise_of(config, "training"), noise_of(config, "inference"), CLEAN
     module, tested, clean = (_module(config, num_classes, recipe, noise) for noise in noises)
     image, root = jnp.zeros((1, *image_shape)), jax.random.key(config.seed)
@@ -147,15 +154,15 @@ def _module(config: Config, num_classes: int, recipe: Recipe, noise: Noise) -> n
             f"noise.{field}={config.noise[field]:g} is noise of crossbars, which recipe.name={config.recipe.name!r} "
             "does not use; allowed: recipe.name='wage', or noise.inputs"
         )
-    return MODELS[config.model](num_classes, width=config.width, numerics=numerics)
+    return make_model(config, num_classes, config.width, numerics=numerics)
 
 
 def learning_rates(config: Config, recipe: Recipe) -> np.ndarray:
     """The learning rate of every round, float32 `[R]`: one per phase, phases by their share of the rounds."""
-    rates, phases = recipe.learning_rates, config.recipe.phases
+    rates, phases = recipe.learning_rates, config.schedule.phases
     if len(rates) != len(phases):
         raise ConfigError(
-            f"recipe.phases={show(phases)} has {len(phases)} entries; allowed: {len(rates)}, one per rate"
+            f"schedule.phases={show(phases)} has {len(phases)} entries; allowed: {len(rates)}, one per rate"
         )
     return np.asarray(rates, np.float32)[phase_of_rounds(config)]
 
@@ -187,7 +194,7 @@ def _federated_data(configs: Sequence[Config], dataset: datasets.Dataset, root: 
     parts = deal(config, dataset, root)
     total, largest = (
         int(np.sort(parts.num_examples)[-cohort_size(config) :].sum()),
-        max(2 ** (one.recipe.gradient_bits - 1) - 1 for one in configs),
+        max(_largest_code(one) for one in configs),
     )
     if total * largest > INT32_MAX:
         limit = INT32_MAX // largest
@@ -207,6 +214,12 @@ def _federated_data(configs: Sequence[Config], dataset: datasets.Dataset, root: 
         demands=make_demands(config),
         clocks=_clocks(config, parts.num_examples),
     )
+
+
+def _largest_code(config: Config) -> int:
+    """The largest whole number that a model of the config's recipe holds; 127 where it holds floats."""
+    bits = make_recipe(config).model_bits
+    return 2 ** ((bits if bits < 32 else 8) - 1) - 1
 
 
 def _clocks(config: Config, num_examples: Any) -> Clock:
@@ -246,8 +259,8 @@ def _stages(
     batch_size: int,
 ) -> Stages:
     try:
-        layers = layer_shapes(MODELS[config.model](num_classes, width=config.hardware.width), image_shape)
-        chip = PLATFORMS[config.hardware.name](config.hardware.device)
+        layers = layer_shapes(make_model(config, num_classes, config.hardware.width), image_shape)
+        chip = make_platform(config)
         chip.bill(layers)  # a network that is too large to be counted says so here
     except ValueError as error:
         raise ConfigError(str(error)) from error

@@ -13,20 +13,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from halo_jax.config import FIELDS, Config, schema
+from halo_jax.config import Config, schema
+from halo_jax.config.arms import fields_of
 from halo_jax.federation import clients
 from halo_jax.federation.evaluation import Scores
 from halo_jax.federation.round import ClientResults, FederationState, make_run_round
 from halo_jax.runner.build import Parts
 from halo_jax.selectors import SELECTORS
 from halo_jax.types import Precision
-
-_DATA = {  # fields that reach a program as data, or not at all
-    *("name", "arms", "seeds", "sweep", "paper", "study", "stack", "seed", "dead_after", "fingerprint"),
-    *("selector.start", "recipe.learning_rates", "recipe.phases", "evaluation.precision", "evaluation.target_percent"),
-    *("keep_checkpoints", "tensorboard"),
-}
-_DATA_SECTIONS = ("partition.", "demand.", "clock.")
 
 
 class Arm(NamedTuple):
@@ -108,12 +102,12 @@ def stacks(arms: Sequence[Arm], most: int) -> list[list[Arm]]:
 
 def program_key(arm: Arm) -> str:
     """What arms with one program have in common: all fields that are no data, and the sizes of their data."""
-    config, names = arm.config, [name for name in FIELDS if name not in _DATA and not name.startswith(_DATA_SECTIONS)]
-    fixed = {name: schema.get(config, name) for name in names}
+    config = arm.config
+    fixed = {name: schema.get(config, name) for name, field in fields_of(config).items() if field.compiled}
     if "start" in inspect.signature(SELECTORS[config.selector.name]).parameters:  # which bounds what it may pick
         fixed["selector.start"] = config.selector.start
     if config.selector.reduce_when == "learning_rate":
-        fixed["recipe.phases"] = config.recipe.phases
+        fixed["schedule.phases"] = config.schedule.phases
     if config.selector.reduce_when == "plateau":
         fixed["all take part"] = schema.all_take_part(config)
     sizes = jax.tree.map(lambda leaf: leaf.shape, jax.tree.leaves(arm.parts.data))

@@ -14,8 +14,8 @@ import numpy as np
 from rich.console import Console
 
 from halo_jax import datasets, figures
-from halo_jax.config import Config, plan, schema
-from halo_jax.config.arms import expand_arms
+from halo_jax.config import Config, naming, plan
+from halo_jax.config.arms import expand_arms, recorded
 from halo_jax.config.plan import Experiment
 from halo_jax.records import label_counts, run_folder
 from halo_jax.records.claim import claim, require_same
@@ -97,7 +97,7 @@ def _check_sizes(left: Sequence[Experiment], load: Load) -> None:
     """Raise now what the points after the first would raise in their turn; of a point's seeds one is enough."""
     points = {plan.label(one.point): one for one in reversed(left)}
     for label, one in [*reversed(points.items())][1:]:
-        with schema.naming(label, "sweep"):
+        with naming(label, "sweep"):
             assemble_all(_configs(one.config), load, first_models=False)
 
 
@@ -112,7 +112,7 @@ def _prepare(one: Experiment, whole: Experiment, load: Load) -> list[Arm]:
     def prepare() -> list[Arm]:
         if one.config.tensorboard:
             check_installed()
-        with schema.naming(plan.label(one.point), "sweep"):
+        with naming(plan.label(one.point), "sweep"):
             parts = assemble_all(_configs(one.config), load).values()
         configs, folders = expand_arms(one.config), one.arms().values()
         keys = [name if one is whole else f"{_place(one, whole)}/{name}" for name in configs]
@@ -121,7 +121,7 @@ def _prepare(one: Experiment, whole: Experiment, load: Load) -> list[Arm]:
 
     arms = processes.everywhere(prepare)
     data = arms[0].parts.data, arms[0].parts.test
-    processes.require_same("the config", lambda: json.dumps(one.config.to_dict(), sort_keys=True).encode())
+    processes.require_same("the config", lambda: json.dumps(recorded(one.config), sort_keys=True).encode())
     processes.require_same("the data set", lambda: _content(data))
     return arms
 
@@ -177,12 +177,12 @@ def _create(one: Experiment, arms: Sequence[Arm]) -> None:
     table = run_folder.csv_text([held[0]._fields, *held])
     for arm in arms:
         if not (arm.folder / run_folder.CONFIG).exists():
-            run_folder.create(arm.folder, arm.config.to_dict())
+            run_folder.create(arm.folder, recorded(arm.config))
         run_folder.write(arm.folder / run_folder.LABELS, table)
 
 
 def _json(config: Config) -> str:
-    return json.dumps(config.to_dict(), indent=2) + "\n"
+    return json.dumps(recorded(config), indent=2) + "\n"
 
 
 def _content(tree: Any) -> bytes:

@@ -1,18 +1,26 @@
 """HaLo-PS for clients that want several metrics low at once: each counts by its weight."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import chex
 import jax
 import jax.numpy as jnp
 
+from halo_jax.parameters import real, whole
 from halo_jax.selectors.base import CostFn, Selector
 from halo_jax.selectors.pacing import Pace
 from halo_jax.selectors.reduction import best_reduction, in_rounds
 from halo_jax.types import Cost, Demand, Precision
 
 
-def weighted(*, floor: Precision, step: int, min_gain: float, reduce_rounds: Sequence[int] | Pace) -> Selector:
+def weighted(
+    *,
+    floor: Precision,
+    step: Annotated[int, whole(1, 6)] = 2,
+    min_gain: Annotated[float, real(0, 1)] = 0.01,
+    reduce_rounds: Sequence[int] | Pace,
+) -> Selector:
     """Lower one of the three bit widths by `step`: the one that lowers a weighted mix of the metrics most.
 
     As `halo_ps`, but the metric of a candidate is
@@ -22,6 +30,12 @@ def weighted(*, floor: Precision, step: int, min_gain: float, reduce_rounds: Seq
     with `demand.weights` [3], not negative, of which only the ratios count: a gain is a fraction of their sum. Without
     any weight the client keeps its precision. Weights (1, 0, 0) are `halo_ps` under Constraint.ENERGY, bit for bit.
     Constraint and budget of the demand are not used. Costs are above 0.
+
+    Args:
+      floor: lowest bits that it may pick.
+      step: bits that one reduction takes away.
+      min_gain: smallest relative gain worth a reduction; 0 is Algorithm 1 to the letter.
+      reduce_rounds: the rounds that reduce, from 1, or a pace.
     """
 
     def lower(bits: jax.Array, demand: Demand, cost_fn: CostFn, key: jax.Array) -> tuple[jax.Array, jax.Array]:

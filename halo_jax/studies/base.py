@@ -7,8 +7,9 @@ import numpy as np
 
 from halo_jax.config import Config, ConfigError, show
 from halo_jax.datasets.shapes import SHAPES
-from halo_jax.hardware import PLATFORMS, Chip
-from halo_jax.models import MODELS, Traced, trace_layers
+from halo_jax.hardware import Chip
+from halo_jax.models import Traced, trace_layers
+from halo_jax.runner.lookup import make_model, make_platform
 from halo_jax.types import Cost, LayerShape, Precision
 
 PAPER_SETS = ("cifar10", "emnist", "tiny_imagenet")
@@ -29,10 +30,7 @@ class Table(NamedTuple):
 
 def chip_of(config: Config) -> Chip:
     """The chip that the config names. Raises ConfigError."""
-    try:
-        return PLATFORMS[config.hardware.name](config.hardware.device)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    return make_platform(config)
 
 
 def setting(config: Config, precision: Precision | None = None) -> str:
@@ -55,10 +53,8 @@ def network_of(config: Config, dataset: str = "") -> Traced:
             f"dataset={show(dataset)}; known: {', '.join(SHAPES)}; for others give image_shape and num_classes"
         )
     known_image, known_classes = SHAPES.get(dataset, (image, classes))
-    make = MODELS[config.model]
-    module = make(
-        classes or known_classes, width=config.hardware.width, numerics=None
-    )  # the same layers, traced faster
+    # Without numerics the layers are the same, and are traced faster.
+    module = make_model(config, classes or known_classes, config.hardware.width, numerics=None)
     try:
         return trace_layers(module, image or known_image)
     except ValueError as error:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from halo_jax.config import Config
+from halo_jax.config import Config, schema
 from halo_jax.selectors import CostFn, best_within, bit_grid, greedy_path, quantisation_noise, regret
 from halo_jax.studies.base import PAPER_SETS, Table, chip_of, network_of
 from halo_jax.types import Constraint, Cost, Precision
@@ -58,7 +58,7 @@ def study(config: Config) -> dict[str, Table]:
 
 def _range(config: Config) -> dict:
     start, floor = Precision.parse(config.selector.start), Precision.parse(config.selector.floor)
-    return {"start": start, "floor": floor, "step": config.selector.step}
+    return {"start": start, "floor": floor, "step": schema.get(config, "selector.halo_ps.step")}
 
 
 def _regret(config: Config, cost_fn: CostFn, metric: Constraint) -> Iterator[tuple]:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from halo_jax import figures
 from halo_jax.config import Config, ConfigError, schema
+from halo_jax.config.arms import recorded
 from halo_jax.datasets import DatasetError
 from halo_jax.hardware import PLATFORMS
 from halo_jax.hardware.device_file import text_of
@@ -55,7 +56,7 @@ def run_study(config: Config, workdir: str | Path, *, overwrite: bool = False, c
     )
     chip, tables = chip_of(config), _answer(config)
     with claim(workdir, config, overwrite or holds_study(workdir, config.study), figures.FILES):
-        run_folder.write(workdir / run_folder.CONFIG, json.dumps(config.to_dict(), indent=2) + "\n")
+        run_folder.write(workdir / run_folder.CONFIG, json.dumps(recorded(config), indent=2) + "\n")
         run_folder.write(workdir / DEVICE, text_of(chip.device, config.hardware.name))
         for name, table in tables.items():
             _write(workdir / TABLES, name, table)
