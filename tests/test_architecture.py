@@ -108,7 +108,7 @@ def test_the_modules_of_a_room_do_not_import_each_other_in_a_circle():
 def test_other_packages_are_imported_where_they_belong(module):
     packages = theirs(MODULES[module])
     folder = module.split(".")[0]
-    assert not packages & {"absl", "argparse", "optparse", "getopt", "click"}
+    assert module == "runner.command_line" or not packages & {"absl", "argparse", "optparse", "getopt", "click"}
     assert folder == "datasets" or "tensorflow_datasets" not in packages
     assert folder == "figures" or "matplotlib" not in packages
     if module in ("parameters", "config.schema", "config.fields"):
@@ -202,7 +202,7 @@ def test_every_table_entry_is_a_file_of_its_name(folder, table):
 
 
 def test_launch_is_short_and_tests_have_unique_names():
-    assert len((ROOT / "launch.py").read_text().splitlines()) <= 95
+    assert len((ROOT / "launch.py").read_text().splitlines()) < 60
     tests = [path.name for path in (ROOT / "tests").rglob("*.py")]
     assert len(tests) == len(set(tests))
     assert "__init__.py" not in tests

@@ -6,6 +6,7 @@ MINE.npz: train_images, test_images (uint8 [D, H, W, C]), train_labels, test_lab
 """
 
 from pathlib import Path
+from typing import Annotated
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -15,6 +16,7 @@ from halo_jax.config import default
 from halo_jax.datasets import DATASETS, digits, npz
 from halo_jax.models import MODELS, layer_precisions
 from halo_jax.numerics.layers import QuantConv, QuantDense, max_pool
+from halo_jax.parameters import whole
 from halo_jax.selectors import SELECTORS, Selector
 
 
@@ -35,8 +37,13 @@ class OwnModel(nn.Module):
         return QuantDense(self.num_classes, True, self.numerics)(x.reshape(len(x), -1), next(bits))
 
 
-def own_selector(*, floor: Precision, step: int) -> Selector:
-    """While a client's loss falls it gives up `step` bits of its errors, if that saves a tenth of its energy."""
+def own_selector(*, floor: Precision, step: Annotated[int, whole(1, 6)] = 2) -> Selector:
+    """While a client's loss falls it gives up bits of its errors, if that saves a tenth of its energy.
+
+    Args:
+      floor: lowest bits that it may pick; what is not annotated with a kind comes from the runner.
+      step: bits that it gives up at once; the field `selector.own_selector.step`.
+    """
 
     def select(state, precision, demand, cost_fn, *, round, loss, key):
         lower = precision._replace(errors=jnp.maximum(precision.errors - step, floor.errors))

@@ -29,7 +29,7 @@ import whole_numbers
 from halo_jax.numerics import native
 from halo_jax.numerics.exact_sums import Operand, Window
 
-SOURCES = launches.ROOT / "halo_jax" / "native"
+SOURCES = launches.ROOT / "halo_jax" / "numerics" / "native"
 SANITIZED = "-O1 -g -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all"
 
 

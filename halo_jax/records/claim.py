@@ -178,7 +178,7 @@ def _delete(folders: Sequence[Path], theirs: Config, figure_files: Collection[st
     swept = {field for point in plan.points(theirs.sweep).values() for field in point}
     for folder in inside:
         if config := _read(folder):
-            own = ("arms", "seed", "sweep", *swept)
+            own = ("arms", "seed", "seeds", "sweep", *swept)
             _compare(folder, config, theirs, but=own, arms_differ=True, advice=f"move it out of {visible(workdir)}")
         with lock(folder):  # nobody trains there
             pass

@@ -20,19 +20,21 @@ from absl import flags
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import launch
 from halo_jax.compressors import COMPRESSORS
-from halo_jax.config import FIELDS, Config, ConfigError, Field, default, validate
+from halo_jax.config import FIELDS, Config, ConfigError, all_fields, default, validate
 from halo_jax.config.arms import expand_arms
 from halo_jax.config.plan import plan
 from halo_jax.datasets import DATASETS
 from halo_jax.hardware import PLATFORMS
 from halo_jax.models import MODELS
+from halo_jax.parameters import Field
 from halo_jax.recipes import RECIPES
+from halo_jax.runner import command_line
 from halo_jax.runner.build import learning_rates
-from halo_jax.runner.lookup import build, check_names, make_selector
+from halo_jax.runner.lookup import check_names, make_compressor, make_recipe, make_selector
 from halo_jax.selectors import SELECTORS
 
+QUICKSTART = str(Path(__file__).parents[2] / "experiments" / "quickstart.py")
 TIMES = int(os.environ.get("HALO_JAX_FUZZ", "1"))
 LONGEST = 300  # characters of a message
 MISSING = object()
@@ -69,10 +71,12 @@ TUPLES = {
         "x" * 5000,
     ),
     "seeds": (0, 1, 2**31 - 1, -1, 0.5),
-    "sweep": ("rounds=1|2", "width=0.1|0.2;seed=1|2", "recipe.loss=sse", "rounds", "=", "x" * 5000),
-    "compressor.client_bits": (2, 4, 8, 1, 9, 2.5),
-    "recipe.phases": (1, 0, 0.5, 0.2, 0.7, 0.3, -0.5, 1.5),
-    "recipe.learning_rates": (8, 1.0, 1 / 8, 1e-29, 1e29, 0, 1e40),
+    "sweep": ("rounds=1|2", "width=0.1|0.2;seed=1|2", "recipe.wage.loss=sse", "rounds", "=", "x" * 5000),
+    "compressor.fedhq.client_bits": (2, 4, 8, 1, 9, 2.5),
+    "compressor.fedhq_plus.client_bits": (2, 4, 8, 1, 9, 2.5),
+    "schedule.phases": (1, 0, 0.5, 0.2, 0.7, 0.3, -0.5, 1.5),
+    "recipe.wage.learning_rates": (8, 1.0, 1 / 8, 1e-29, 1e29, 0, 1e40),
+    "recipe.float32.learning_rates": (8, 1.0, 1 / 8, 1e-29, 1e29, 0, 1e40),
     "image_shape": (1, 8, 32, 0, 1_000_001, 2.5),
     "demand.energy_mj": (1, 0.5, 0, -1, 1e31),
     "demand.latency_s": (1, 0.5, 0, -1, 1e31),
@@ -93,22 +97,22 @@ def near(name: str, field: Field) -> list:
         return [*some, (1,), (0.6, 0.2, 0.2), (0.7, 0.3), (8, 1, 0.5), ("8-8-8", "halo_ps"), (TUPLES[name][0],) * 5000]
     if name in NAMES:
         return [*NAMES[name], *NAMES[name], "nope"]
-    if field.allowed.startswith("one of "):
-        return [*field.allowed.removeprefix("one of ").split(", "), "ROUND"]
-    if "bw-ba-be" in field.allowed:
+    if field.kind.allowed.startswith("one of "):
+        return [*field.kind.allowed.removeprefix("one of ").split(", "), "ROUND"]
+    if "bw-ba-be" in field.kind.allowed:
         return [*PRECISIONS, *PRECISIONS, *BROKEN_PRECISIONS]
     if kind is bool:
         return [True, False]
     if kind is str:
         return ["mine", "é-1.x", "data", field.default]
-    low, high = (float(number) for number in re.findall(r"\d[\d.e+]*", field.allowed)[-2:])
+    low, high = (float(number) for number in re.findall(r"\d[\d.e+]*", field.kind.allowed)[-2:])
     inside = [low + (high - low) * draw.random() ** power for power in (1, 4, 16, 64)]
     return [kind(x) for x in (field.default, low - 1, low, low + 1, *inside, high, high + 1)]
 
 
 NODES = {name.partition(".")[0] for name in FIELDS if "." in name}
-STRANGE = (*FIELDS, *NODES, "new", "recipe.new", "round", "x" * 5000, "a\nb", "")
-NEAR = [(name, value) for name, field in FIELDS.items() for value in near(name, field)]
+STRANGE = (*all_fields(), *NODES, "new", "recipe.new", "round", "x" * 5000, "a\nb", "")
+NEAR = [(name, value) for name, field in all_fields().items() for value in near(name, field)]
 FAR = [(name, value) for name in STRANGE for value in (*ANYTHING, MISSING, MISSING, MISSING)]
 
 DEFAULT: Config = ml_collections.ConfigDict(default().to_dict(), type_safe=False)
@@ -121,7 +125,7 @@ def changed(changes: list[tuple[str, Any]]) -> Iterator[Config]:
     try:
         for name, value in changes:
             parent, _, leaf = name.rpartition(".")
-            node = DEFAULT.get(parent) if parent else DEFAULT
+            node = section(parent)
             if isinstance(node, ml_collections.ConfigDict):  # else an earlier change replaced it
                 undo.append((node, leaf, node.get(leaf, MISSING)))
                 replace(node, leaf, value)
@@ -129,6 +133,14 @@ def changed(changes: list[tuple[str, Any]]) -> Iterator[Config]:
     finally:
         for step in reversed(undo):
             replace(*step)
+
+
+def section(name: str) -> Any:
+    """The part of the default of that dotted name, or what an earlier change has put in its place."""
+    node: Any = DEFAULT
+    for key in filter(None, name.split(".")):
+        node = node.get(key) if isinstance(node, ml_collections.ConfigDict) else None
+    return node
 
 
 def replace(node: Config, leaf: str, value: Any) -> None:
@@ -145,8 +157,10 @@ def refusal(config: Config) -> str:
         expand_arms(config)
         plan(config, Path("run"))
         check_names(config)
-        learning_rates(config, build(RECIPES[config.recipe.name], config.recipe))
+        recipe = make_recipe(config)
+        learning_rates(config, recipe)
         make_selector(config)
+        make_compressor(config, recipe)
     except ConfigError as error:
         return str(error)
     return ""
@@ -193,7 +207,7 @@ def parse(arguments: list[str]) -> str:
     known, errors, status = set(flags.FLAGS), io.StringIO(), 0
     try:
         with contextlib.redirect_stderr(errors), mock.patch.object(sys, "argv", ["launch.py", *arguments]):
-            launch._parse(sys.argv)
+            command_line._parse(sys.argv, QUICKSTART)
     except SystemExit as stopped:
         status = stopped.code
     finally:

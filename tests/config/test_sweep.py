@@ -48,7 +48,7 @@ def test_tuples_names_and_paths_name_a_legal_folder():
     assert found[3] == "selector.reduce_rounds=(3,),hardware.device=%2Fa chip%2F%C3%A9%3D1.yaml"
     assert found[4] == "selector.reduce_rounds=(),hardware.device=calibrated"
     rates = "|".join(f"({','.join(f'{i}.{j}' for j in range(90))})" for i in (1, 2))
-    long = list(points((f"recipe.learning_rates={rates}",)))
+    long = list(points((f"recipe.wage.learning_rates={rates}",)))
     assert len(set(long)) == 2
     assert all(len(name) == 200 for name in long)
 

@@ -15,7 +15,7 @@ from halo_jax.selectors import SELECTORS
 from halo_jax.types import Precision
 from tests.toy_run import launch
 
-PATH = Path(__file__).parents[2] / "experiments" / "own_model.py"
+PATH = Path(__file__).parents[2] / "experiments" / "own_model" / "own_model.py"
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from halo_jax.numerics import native
 ROOT = Path(__file__).parents[2]
 RUN = """
 import jax.numpy as jnp
-from halo_jax import native
-from halo_jax.grid_sums import Operand
+from halo_jax.numerics import native
+from halo_jax.numerics.exact_sums import Operand
 print(native.why_not() or native.dot(*[Operand(jnp.ones((2, 2)), jnp.float32(1))] * 2, exact=True)[0, 0])
 """
 SPY = '#include <unistd.h>\n__attribute__((constructor)) void spy() { write(1, "a spy\\n", 6); }\n'

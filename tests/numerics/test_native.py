@@ -112,7 +112,7 @@ def test_other_kinds_of_keys_draw_as_jax_does():
 
 
 def why_not(**environment: str) -> str:
-    command = [sys.executable, "-c", "from halo_jax import native; print(native.why_not())"]
+    command = [sys.executable, "-c", "from halo_jax.numerics import native; print(native.why_not())"]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=True
     )

@@ -1,5 +1,7 @@
 """Names are asked of their tables and sizes held against the data, in one line, before anything runs."""
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +14,7 @@ from halo_jax.datasets import DATASETS, DatasetError
 from halo_jax.models import MODELS
 from halo_jax.numerics.layers import QuantDense
 from halo_jax.numerics.quantize import DEFAULT, Numerics
+from halo_jax.parameters import whole
 from halo_jax.recipes import RECIPES, wage
 from halo_jax.runner.build import assemble, learning_rates
 from halo_jax.runner.lookup import build, check_names, make_compressor, make_selector
@@ -67,7 +70,7 @@ def test_a_wrong_arm_is_refused_with_the_known_ones():
 def test_a_wrong_device_is_refused_with_the_known_ones():
     with pytest.raises(
         ConfigError,
-        match=r"^hardware.device='x' is no .yaml file, and is unknown .*; known: calibrated, table_i, physical$",
+        match=r"^hardware.name='halosim': hardware.device='x' is no .yaml file, and is unknown .*; known: calibrated, table_i, physical$",
     ):
         assemble(tiny_config(hardware__device="x"))
 
@@ -88,7 +91,7 @@ def test_a_wrong_device_is_refused_with_the_known_ones():
             {"model": "vgg7", "width": 4.0, "recipe__name": "float32"},
             r"width=4 gives vgg7 \d+ weights of 32 bits; allowed: at most 67108863",
         ),
-        ({"recipe__phases": (0.5, 0.5)}, r"recipe.phases=\(0.5, 0.5\) has 2 entries; allowed: 3, one per rate"),
+        ({"schedule__phases": (0.5, 0.5)}, r"schedule.phases=\(0.5, 0.5\) has 2 entries; allowed: 3, one per rate"),
     ],
 )
 def test_sizes_that_do_not_fit_the_data_are_refused(values, message):
@@ -101,17 +104,14 @@ def test_sizes_that_do_not_fit_the_data_are_refused(values, message):
     ("values", "message"),
     [
         (
-            {"name": "terngrad", "rate": 2},
-            "compressor.rate=2 is no parameter of terngrad; it takes: clip, scaler, share_",
+            {"name": "uveqfed", "uveqfed__rate": 8},
+            "compressor.name='uveqfed': uveqfed: rate=8; allowed: 1 to 4 at lattice=2",
         ),
-        ({"levels": 3}, "compressor.levels=3 is no parameter of identity; it takes: none"),
-        ({"name": "uveqfed", "rate": 8}, "compressor.name='uveqfed': uveqfed: rate=8; allowed: 1 to 4 at lattice=2"),
-        ({"name": "uniform", "bits": 1}, "compressor.name='uniform': uniform: bits=1; allowed: 0, or 2 to 8"),
         (
             {"error_feedback": True},
             "compressor.name='identity': error_feedback=True; allowed: where updates are sent, ",
         ),
-        ({"name": "qsgd", "levels": 3, "error_feedback": True}, None),
+        ({"name": "qsgd", "qsgd__levels": 3, "error_feedback": True}, None),
     ],
 )
 def test_a_compressor_takes_its_own_parameters_and_no_others(values, message):
@@ -143,7 +143,7 @@ def test_a_network_that_a_compressor_cannot_prune_is_refused_before_anything_is_
     assemble(tiny_config(**values))
     message = r"compressor.name='fl_pqsu': fl_pqsu: keep=0.5; allowed: 1, since these tensors are no chain of layers: "
     with pytest.raises(ConfigError, match=message):
-        assemble(tiny_config(**values, compressor__keep=0.5))
+        assemble(tiny_config(**values, compressor__fl_pqsu__keep=0.5))
 
 
 @pytest.mark.parametrize("folder", ["x" * 300, "~nobody-of-this-name/data"])
@@ -170,7 +170,7 @@ def test_learning_rates_are_8_1_and_an_eighth_for_60_20_and_20_of_100_rounds():
     [(1, (0.6, 0.2, 0.2), (1, 0, 0)), (5, (0.6, 0.2, 0.2), (3, 1, 1)), (7, (0.0, 1.0, 0.0), (0, 7, 0))],
 )
 def test_phases_share_out_any_number_of_rounds(rounds, phases, counts):
-    rates = learning_rates(tiny_config(rounds=rounds, recipe__phases=phases), RECIPES["wage"]())
+    rates = learning_rates(tiny_config(rounds=rounds, schedule__phases=phases), RECIPES["wage"]())
     np.testing.assert_array_equal(rates, np.repeat(np.float32([8, 1, 0.125]), counts))
 
 
@@ -225,9 +225,15 @@ def test_a_selector_reduces_in_the_rounds_that_the_config_names(parts):
     assert [sum(map(int, select(round))) for round in range(3)] == [24, 22, 24]
 
 
-def test_a_stage_gets_the_fields_that_it_has_parameters_for():
-    assert build(lambda *, a, b=2: (a, b), {"a": 1, "c": 3}) == (1, 2)
-    assert build(lambda *, a, b=2: (a, b), {"a": 1}, b=5) == (1, 5)
+def test_an_entry_gets_its_own_parameters_and_what_it_asks_for(monkeypatch):
+    def mine(*, b: Annotated[int, whole(1, 9)] = 2, c, d=3):
+        return b, c, d
+
+    monkeypatch.setitem(SELECTORS, "mine", mine)
+    config = tiny_config(selector__name="mine", selector__mine__b=5)
+    assert build("selector", config, b=7, c=1, e=4) == (5, 1, 3)
+    with pytest.raises(ConfigError, match=r"^selector.name='mine': parameter c has no kind and default, and none of e"):
+        build("selector", config, e=4)
 
 
 @pytest.mark.parametrize(("arm", "answer"), [("8-8-8", True), ("halo_ps", False), ("static", False), ("", False)])
@@ -241,7 +247,7 @@ def test_an_arm_is_a_precision_or_the_name_of_a_selector(arm, answer):
 )
 def test_reductions_may_come_with_each_new_learning_rate(phases, rounds, first):
     """The rounds are read from the learning rates themselves; each begins a phase."""
-    config = tiny_config(selector__reduce_when="learning_rate", recipe__phases=phases, rounds=rounds)
+    config = tiny_config(selector__reduce_when="learning_rate", schedule__phases=phases, rounds=rounds)
     rates = learning_rates(config, wage())
     assert {int(round) + 2 for round in np.flatnonzero(np.diff(rates))} == first
     selector, demand = make_selector(config), Demand(jnp.int32(1), Cost(*jnp.full(3, jnp.inf)), jnp.ones(3))

@@ -11,17 +11,19 @@ from unittest import mock
 import pytest
 from absl import flags
 
-import launch
 from halo_jax.datasets import DATASETS
 from halo_jax.models import MODELS
 from halo_jax.records import run_folder
+from halo_jax.runner import command_line
 from halo_jax.runtime.signals import Stopped
 from halo_jax.selectors import SELECTORS
+from halo_jax.studies.run_study import run_study
 from tests.record_fixture import write_run
 
 ROOT = Path(__file__).parents[2]
 FILES = [*(ROOT / "experiments").glob("*.py"), *(ROOT / "experiments").glob("*/*.py")]
 EXPERIMENTS = [path for path in sorted(FILES) if "def get_config" in path.read_text()]
+QUICKSTART = str(ROOT / "experiments" / "quickstart.py")
 TOY = (
     "--config=experiments/quickstart.py",
     "--config.arms=('halo_ps',)",
@@ -54,15 +56,18 @@ def call(monkeypatch, capsys):
     for table in (MODELS, DATASETS, SELECTORS):
         tables.enter_context(mock.patch.dict(table))
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(launch, "choose_devices", lambda *_: None)  # JAX has started already
+    monkeypatch.setattr(command_line, "choose_devices", lambda *_: None)  # JAX has started already
     monkeypatch.setattr("halo_jax.runner.compiled_rounds.make_run_round", lambda *_: pytest.fail("would train"))
+
+    studies = {"run": run_study}
 
     def call(*arguments: str) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["launch.py", *arguments])
         with pytest.raises(SystemExit) as stopped:
-            launch.main(launch._parse(sys.argv))
+            command_line._main(command_line._parse(sys.argv, QUICKSTART), studies["run"])
         return stopped.value.code, capsys.readouterr().err
 
+    call.studies = studies
     yield call
     tables.close()
     sys.modules.pop("config_config", None)  # the experiment file, which the next one would be merged into
@@ -135,8 +140,8 @@ def test_a_mistake_on_the_command_line_is_one_line_and_status_2(tmp_path, argume
         (["--config.num_clients=4"], "num_clients=4"),
         (["--config.cohort_size=21"], "cohort_size=21"),
         (["--config.selector.start=1-8-8"], "selector.start='1-8-8'"),
-        (["--config.recipe.phases=(1,2)"], "recipe.phases=(1, 2)"),
-        (["--config.recipe.phases=('a',)"], "recipe.phases=('a',)"),
+        (["--config.schedule.phases=(1,2)"], "schedule.phases=(1, 2)"),
+        (["--config.schedule.phases=('a',)"], "schedule.phases=('a',)"),
         (["--config.dataset=nope"], "dataset='nope'; known: cifar10, digits"),
         (["--config.dataset=emnist/letter"], "dataset='emnist/letter'; known variants of emnist: balanced, "),
         (
@@ -226,7 +231,7 @@ def test_a_run_that_stops_says_so_in_one_line(call, monkeypatch, error, status):
     def stop(*_, **__):
         raise error
 
-    monkeypatch.setattr(launch, "run", stop)
+    monkeypatch.setattr(command_line, "run", stop)
     found, text = call()
     assert found == status
     assert_one_line(text)
@@ -239,7 +244,7 @@ def test_the_workdir_is_named_after_the_experiment(call, monkeypatch):
         called.append((config.rounds, workdir, overwrite))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(launch, "run", stop)
+    monkeypatch.setattr(command_line, "run", stop)
     call("--config.rounds", "7", "--config.name=mine", "--overwrite")
     assert called == [(7, "runs/mine", True)]
 
@@ -247,7 +252,11 @@ def test_the_workdir_is_named_after_the_experiment(call, monkeypatch):
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_every_experiment_is_valid_and_is_named_after_its_file(call, monkeypatch, path):
     names = []
-    for runner in ("run", "run_study"):
-        monkeypatch.setattr(launch, runner, lambda config, *_, **__: sys.exit(names.append(config.name)))
+
+    def note(config, *_, **__):
+        sys.exit(names.append(config.name))
+
+    monkeypatch.setattr(command_line, "run", note)
+    call.studies["run"] = note
     call(f"--config={path}")
     assert [name.startswith(path.stem) for name in names] == [True]

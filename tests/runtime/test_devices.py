@@ -13,13 +13,13 @@ ROOT = Path(__file__).parents[2]
 KEEP = """
 import jax
 from pathlib import Path
-from halo_jax.devices import keep_compiled_programs
+from halo_jax.runtime.devices import keep_compiled_programs
 print(keep_compiled_programs(), jax.config.values["jax_compilation_cache_dir"])
 """
 
 
 CHOOSE = """
-from halo_jax.devices import DeviceError, choose_devices
+from halo_jax.runtime.devices import DeviceError, choose_devices
 try:
     choose_devices("nowhere", 2)
 except DeviceError as error:
@@ -29,7 +29,7 @@ except DeviceError as error:
 
 COUNT = """
 import jax
-from halo_jax.devices import choose_devices
+from halo_jax.runtime.devices import choose_devices
 choose_devices("cpu", 1)
 print(jax.device_count())
 """
