@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from halo_jax import config
 from halo_jax.compressors import COMPRESSORS, Compressor
 from halo_jax.compressors.base import Context
 from halo_jax.compressors.error_feedback import error_feedback
 from halo_jax.compressors.wire import entropy_bits, pack, packed_bits, size, unpack
+from halo_jax.parameters import declared
 from halo_jax.types import Precision
 
 MODELS = {"int8": 8, "int16": 12, "float32": 32}
@@ -67,12 +67,10 @@ def equal(one, other):
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
-def test_options_are_config_fields_and_a_field_that_says_nothing_is_the_entrys_own_default():
-    for make in COMPRESSORS.values():
-        for name, parameter in inspect.signature(make).parameters.items():
-            if name != "model_bits":
-                default = config.FIELDS[f"compressor.{name}"].default
-                assert default in (0, "own") or default == parameter.default
+@every
+def test_every_option_is_declared_with_what_is_allowed_and_why(name):
+    assert set(inspect.signature(COMPRESSORS[name]).parameters) - {"model_bits"} == set(declared(COMPRESSORS[name]))
+    assert all(field.reason for field in declared(COMPRESSORS[name]).values())
 
 
 @every

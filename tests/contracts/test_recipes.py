@@ -8,8 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from halo_jax import config
 from halo_jax.numerics.quantize import Numerics
+from halo_jax.parameters import declared
 from halo_jax.recipes import RECIPES, Recipe
 from halo_jax.types import Precision
 
@@ -41,9 +41,9 @@ def equal(one, other):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_options_are_config_fields_with_defaults(name):
-    for option, parameter in inspect.signature(RECIPES[name]).parameters.items():
-        assert option == "exact" or f"recipe.{option}" in config.FIELDS
-        assert parameter.default is not inspect.Parameter.empty
+    options = declared(RECIPES[name])
+    assert set(inspect.signature(RECIPES[name]).parameters) - {"exact"} == set(options)
+    assert all(field.reason for field in options.values())
 
 
 @every

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from halo_jax import config
+from halo_jax.parameters import declared
 from halo_jax.selectors import SELECTORS, Selector, on_plateau
 from halo_jax.types import Constraint, Cost, Demand, Precision
 
@@ -60,8 +60,11 @@ def states(selector):
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (CLIENTS, *jnp.shape(leaf))), selector.init())
 
 
-def test_option_names_are_config_fields():
-    assert {f"selector.{key}" for key in OPTIONS} <= config.FIELDS.keys()
+@pytest.mark.parametrize("name", SELECTORS)
+def test_every_option_is_declared_or_what_the_runner_offers(name):
+    offered = {"start", "floor", "reduce_rounds"}
+    assert set(inspect.signature(SELECTORS[name]).parameters) - offered == set(declared(SELECTORS[name]))
+    assert all(field.reason for field in declared(SELECTORS[name]).values())
 
 
 @every

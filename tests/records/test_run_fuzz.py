@@ -14,7 +14,7 @@ import pytest
 from flax import linen as nn
 from rich.console import Console
 
-from halo_jax.config import Config, cohort_size, default
+from halo_jax.config import Config, all_fields, cohort_size, default, schema
 from halo_jax.models import MODELS
 from halo_jax.models.base import layer_precisions
 from halo_jax.numerics.layers import QuantDense
@@ -37,7 +37,7 @@ OPTIONS: dict[str, tuple] = {
     "partition.shards_per_client": (1, 2, 3),
     "partition.min_examples": (1, 2, 3),
     "recipe.name, noise.weights, noise.errors": (("wage", 0.1, 0.0), ("wage", 0.0, 1.0), ("float32", 0.0, 0.0)),
-    "recipe.phases, recipe.learning_rates": (((0.6, 0.2, 0.2), ()), ((1,), (4,)), ((0, 1.0), (8, 1e-29))),
+    "schedule.phases, recipe.learning_rates": (((0.6, 0.2, 0.2), ()), ((1,), (4,)), ((0, 1.0), (8, 1e-29))),
     "recipe.loss": ("sse", "cross_entropy"),
     "recipe.gradient_bits": (8, 9, 10, 11, 12),
     "recipe.clip_bits": ("gradient", "weights"),
@@ -129,11 +129,21 @@ def cases(count: int) -> list[dict[str, Any]]:
 
 
 def toy(case: dict[str, Any]) -> Config:
+    """The experiment; a parameter such as `recipe.loss` is of the entry that it names, if that takes it."""
     config: Config = ml_collections.ConfigDict(default().to_dict())
-    for names, values in case.items():
-        for name, value in zip(names.split(", "), values if ", " in names else (values,), strict=True):
-            parent, _, leaf = name.rpartition(".")
-            (config[parent] if parent else config)[leaf] = value
+    single = {
+        name: value
+        for names, values in case.items()
+        for name, value in zip(names.split(", "), values if ", " in names else (values,), strict=True)
+    }
+    for name in sorted(single, key=lambda name: name not in all_fields()):
+        section, _, leaf = name.partition(".")
+        field = name if name in all_fields() else f"{section}.{config[section].name}.{leaf}"
+        takes_it = field in all_fields() and (field == name or single[name] not in ((), 0) or leaf == "input_bits")
+        if takes_it and not (config.arms and section == "selector" and field != name):
+            schema.put(config, field, single[name])
+    if len(config.schedule.phases) == 1:
+        schema.put(config, f"recipe.{config.recipe.name}.learning_rates", (4.0,))
     config.cohort_size = min(config.cohort_size, config.num_clients)
     return config
 

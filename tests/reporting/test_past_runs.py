@@ -110,10 +110,10 @@ def test_a_field_that_is_younger_than_a_run_has_its_default(runs, tmp_path):
     shutil.copytree(runs / "a", tmp_path / "old")
     path = tmp_path / "old" / "8-8-8" / "config.json"
     config = json.loads(path.read_text())
-    del config["tensorboard"], config["recipe"]["momentum"]
+    del config["tensorboard"], config["noise"]["per"]
     path.write_text(json.dumps(config))
     found, _ = compare(tmp_path / "old", to=tmp_path / "report")
-    assert found["8-8-8"].config["recipe"]["momentum"] == 0.9
+    assert found["8-8-8"].config["noise"]["per"] == "programming"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_field_that_is_younger_than_a_run_has_its_default(runs, tmp_path):
         (lambda run: (run / "rounds.csv").unlink(), ConfigError, "holds no run"),
         (lambda run: run_folder.resume(run, 0) or (run / "summary.json").unlink(), ConfigError, "has a finished round"),
         (lambda run: (run / "config.json").write_text("{"), run_folder.RecordError, "config.json"),
-        (lambda run: configure(run, recipe=3), run_folder.RecordError, "config.json: recipe=3"),
+        (lambda run: configure(run, recipe=3), run_folder.RecordError, "config.json: recipe.name is missing"),
         (lambda run: configure(run, new=3), run_folder.RecordError, "config.json: unknown field 'new'"),
         (lambda run: configure(run, width="x"), run_folder.RecordError, "config.json: "),
         (lambda run: configure(run, width=-1), run_folder.RecordError, "config.json: width=-1"),
