@@ -5,7 +5,7 @@ from flax import linen as nn
 
 from halo_jax.models.base import channels, layer_precisions
 from halo_jax.numerics.layers import QuantConv, QuantDense, max_pool
-from halo_jax.numerics.quantize import DEFAULT, Numerics
+from halo_jax.numerics.wage import DEFAULT, Numerics
 from halo_jax.types import Precision
 
 

@@ -31,7 +31,10 @@ class OwnModel(nn.Module):
     def __call__(self, images, precision=None):
         """Images [B, H, W, C] in [-1, 1], and bits for each of the 4 layers -> logits [B, classes]."""
         bits = iter(layer_precisions(precision, 4, self.numerics))
-        conv = lambda x: QuantConv(round(128 * self.width), numerics=self.numerics)(x, next(bits))  # noqa: E731
+
+        def conv(x):
+            return QuantConv(round(128 * self.width), numerics=self.numerics)(x, next(bits))
+
         x = nn.relu(max_pool(conv(images)))
         x = nn.relu(max_pool(x + conv(nn.relu(conv(x)))) / 2)  # halved: activations are clipped to [-1, 1]
         return QuantDense(self.num_classes, True, self.numerics)(x.reshape(len(x), -1), next(bits))
@@ -56,7 +59,10 @@ def own_selector(*, floor: Precision, step: Annotated[int, whole(1, 6)] = 2) -> 
 
 def get_config():
     """The experiment, after what is your own has been listed in the tables."""
-    load = lambda data_dir="": npz.load(data_dir) if data_dir else digits.load()  # noqa: E731
+
+    def load(data_dir=""):
+        return npz.load(data_dir) if data_dir else digits.load()
+
     MODELS["own_model"], DATASETS["own_images"], SELECTORS["own_selector"] = OwnModel, load, own_selector
     config = default()
     config.name, config.model, config.dataset, config.rounds = "own_model", "own_model", "own_images", 20

@@ -1,6 +1,5 @@
 """From the names in a config to the stages of a run: tables are asked here, and sizes are held against the data."""
 
-import dataclasses
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -145,16 +144,13 @@ def noise_of(config: Config, phase: Literal["training", "inference"]) -> Noise:
 
 def _module(config: Config, num_classes: int, recipe: Recipe, noise: Noise) -> nn.Module:
     """The network with noise in its crossbars."""
-    numerics = recipe.numerics
-    if numerics is not None:
-        numerics = dataclasses.replace(numerics, noise=noise)
-    elif noise.in_crossbars:
+    if noise.in_crossbars and not recipe.crossbars:
         field = "weights" if noise.weights else "errors"
         raise ConfigError(
             f"noise.{field}={config.noise[field]:g} is noise of crossbars, which recipe.name={config.recipe.name!r} "
-            "does not use; allowed: recipe.name='wage', or noise.inputs"
+            "does not use; allowed: a recipe that does, such as recipe.name='wage', or noise.inputs"
         )
-    return make_model(config, num_classes, config.width, numerics=numerics)
+    return make_model(config, num_classes, config.width, numerics=recipe.numerics.with_noise(noise))
 
 
 def learning_rates(config: Config, recipe: Recipe) -> np.ndarray:

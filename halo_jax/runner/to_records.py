@@ -191,8 +191,8 @@ def summary(arm: str, config: Config, run: Run, model: Any, scores: Scores, part
 
 
 def kernels(parts: Parts) -> str:
-    """Which kernels multiply: "native", or "xla" and why; float32 training has none of our own."""
-    return "xla" if parts.recipe.numerics is None else contraction.kernels()
+    """Which kernels multiply: "native", or "xla" and why; only products of codes have kernels of our own."""
+    return contraction.kernels() if parts.recipe.crossbars else "xla"
 
 
 def _versions() -> dict[str, str]:
