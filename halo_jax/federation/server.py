@@ -45,7 +45,15 @@ def mean(values: Any, weights: jax.Array) -> Any:
 
 
 def to_master(weights: Any, like: Any, *, bits: int, rounding: str, key: jax.Array) -> Any:
-    """Float weights as a model of the dtypes of `like`: codes of `bits` bits, rounded as by `aggregate`."""
+    """Float weights as the model that the server holds: codes of `bits` bits, rounded as by `aggregate`.
+
+    Args:
+      weights: float32, of any shapes; beyond (-1, 1) they are cut to the largest codes.
+      like: a model of the same shapes, for its dtypes.
+      bits: of one weight.
+      rounding: `stochastic`, `nearest`, or `none` for float models.
+      key: the round's key for this draw.
+    """
     if rounding == "none":
         return weights
     scale = 2.0 ** (bits - 1)
