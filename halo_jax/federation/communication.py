@@ -106,7 +106,7 @@ def _down_size(broadcast: Size, upload: Upload) -> Size:
         nominal_bits=total(broadcast.nominal_bits),
         fixed_bits=total(broadcast.fixed_bits),
         raw_bits=total(broadcast.raw_bits),
-        codes=tuple(Counts(jnp.where(missed, 0, part.counts), part.coding) for part in broadcast.codes),
+        codes=tuple(Counts(jnp.where(missed, 0, codes.counts), codes.coding) for codes in broadcast.codes),
     )
 
 

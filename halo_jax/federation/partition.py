@@ -62,8 +62,8 @@ def dirichlet(
     hands: list[list[int]] = [[] for _ in range(num_clients)]
     for label in np.unique(labels):
         images = rng.permutation(np.flatnonzero(labels == label))
-        for hand, part in zip(hands, _split(images, num_clients, alpha, rng), strict=True):
-            hand.extend(part)
+        for hand, share in zip(hands, _split(images, num_clients, alpha, rng), strict=True):
+            hand.extend(share)
     # Choice: the source draws again until every client has enough, which may never end. We draw once, then
     # move random images from the largest client to the smallest.
     return _pack(_level([rng.permutation(hand) for hand in hands], min_examples))

@@ -59,8 +59,8 @@ def to_master(weights: Any, like: Any, *, bits: int, rounding: str, key: jax.Arr
     scale = 2.0 ** (bits - 1)
     flat, unflatten = jax.flatten_util.ravel_pytree(weights)
     draw = uniform_16(key, flat.shape) if rounding == "stochastic" else None
-    whole = jnp.round(flat * scale) if draw is None else stochastic_round(flat * scale, draw)
-    codes = unflatten(jnp.clip(whole, 1 - scale, scale - 1))
+    rounded = jnp.round(flat * scale) if draw is None else stochastic_round(flat * scale, draw)
+    codes = unflatten(jnp.clip(rounded, 1 - scale, scale - 1))
     return jax.tree.map(lambda code, leaf: code.astype(leaf.dtype), codes, like)
 
 
