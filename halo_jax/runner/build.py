@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from halo_jax import datasets
 from halo_jax.compressors.base import Compressor
 from halo_jax.config import Config, ConfigError, cohort_size, naming, show
 from halo_jax.datasets import Dataset
@@ -26,6 +25,7 @@ from halo_jax.runner.build_data import build_data, images_to_test, make_clocks
 from halo_jax.runner.build_network import Network, build_network, check_payload, noise_of
 from halo_jax.runner.lookup import (
     check_names,
+    load_dataset,
     make_compressor,
     make_model,
     make_platform,
@@ -71,13 +71,13 @@ def assemble(config: Config) -> Federation:
 
 
 def assemble_all(
-    configs: Mapping[str, Config], load: Callable[..., Dataset] = datasets.load, *, first_models: bool = True
+    configs: Mapping[str, Config], load: Callable[..., Dataset] = load_dataset, *, first_models: bool = True
 ) -> dict[str, Federation]:
     """Load the data once, build what every arm runs on, and check sizes; nothing is written.
 
     Args:
       configs: of every arm, by its name; they may differ in the fields that are of an arm.
-      load: where the data come from, called as `datasets.load`.
+      load: where the data come from, called as `lookup.load_dataset`.
       first_models: False only checks sizes: the server's models are shapes, no numbers.
 
     Raises:

@@ -52,7 +52,7 @@ def build_network(config: Config, dataset: Dataset, executor: str, first_model: 
     recipe = make_recipe(config)
     inference = noise_of(config, "inference")
     trained, tested, clean = (
-        _module(config, dataset.num_classes, recipe, noise)
+        make_module(config, dataset.num_classes, recipe, noise)
         for noise in (noise_of(config, "training"), inference, CLEAN)
     )
     image = jnp.zeros((1, *dataset.train_images.shape[1:]))
@@ -93,8 +93,18 @@ def noise_of(config: Config, phase: Literal["training", "inference"]) -> Noise:
     return Noise(**fields) if fields.pop("during") in ("both", phase) else CLEAN
 
 
-def _module(config: Config, num_classes: int, recipe: Recipe, noise: Noise) -> nn.Module:
-    """The network with noise in its crossbars."""
+def make_module(config: Config, num_classes: int, recipe: Recipe, noise: Noise) -> nn.Module:
+    """The network that the config names, in the recipe's arithmetic, with noise in its crossbars.
+
+    Args:
+      config: of one arm.
+      num_classes: K, its outputs.
+      recipe: as the config names it.
+      noise: what acts in the phase that the network is for.
+
+    Raises:
+      ConfigError: the recipe has no crossbars, which the noise is of, or the network refuses a value; one line.
+    """
     numerics = recipe.numerics
     if numerics is not None:
         numerics = dataclasses.replace(numerics, noise=noise)

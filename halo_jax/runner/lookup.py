@@ -21,8 +21,7 @@ from halo_jax.types import Precision
 
 
 def check_names(config: Config) -> None:
-    """Raise ConfigError, one line, for a name that its table does not know."""
-    check_dataset(config.dataset)
+    """Raise ConfigError, one line, for a name that its table does not know; `load_dataset` does for the data set."""
     named = [
         ("model", config.model, MODELS),
         ("recipe.name", config.recipe.name, RECIPES),
@@ -34,8 +33,14 @@ def check_names(config: Config) -> None:
     require_known(named)
 
 
+def load_dataset(name: str, data_dir: str, *examples: int) -> datasets.Dataset:
+    """Load a data set as `datasets.load` does. Raises ConfigError for an unknown name, DatasetError as that."""
+    check_dataset(name)
+    return datasets.load(name, data_dir, *examples)
+
+
 def check_dataset(name: str) -> None:
-    """The same for the data set alone, with its variant."""
+    """Raise ConfigError, one line, for a data set, or a variant of one, that is not known."""
     try:
         datasets.check_name(name)
     except ValueError as error:
