@@ -57,7 +57,8 @@ def _are_fractions(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_fraction, value))
 
 
-def _is_sha256(value: Any) -> bool:
+def is_sha256(value: Any) -> bool:
+    """Whether it is a digest as `digest.tree_sha256` writes it."""
     return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
 
@@ -72,7 +73,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "top5_accuracy": (_is_fraction, "a number from 0 to 1, or null"),
     "class_accuracy": (_are_fractions, "a list of numbers from 0 to 1, or null for one that is not known"),
     "client_accuracy": (_are_fractions, "a list of numbers from 0 to 1, or null for one that is not known"),
-    "model_sha256": (_is_sha256, "64 hexadecimal digits"),
+    "model_sha256": (is_sha256, "64 hexadecimal digits"),
     "versions": (_are_versions, "names of packages and their versions"),
 }
 

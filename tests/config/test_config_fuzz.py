@@ -30,7 +30,7 @@ from halo_jax.hardware import PLATFORMS
 from halo_jax.models import MODELS
 from halo_jax.recipes import RECIPES
 from halo_jax.runner.build import learning_rates
-from halo_jax.runner.lookup import build, check_names, make_selector
+from halo_jax.runner.lookup import build, check_dataset, check_names, make_selector
 from halo_jax.selectors import SELECTORS
 
 TIMES = int(os.environ.get("HALO_JAX_FUZZ", "1"))
@@ -145,6 +145,7 @@ def refusal(config: Config) -> str:
         expand_arms(config)
         plan(config, Path("run"))
         check_names(config)
+        check_dataset(config.dataset)
         learning_rates(config, build(RECIPES[config.recipe.name], config.recipe))
         make_selector(config)
     except ConfigError as error:

@@ -42,7 +42,6 @@ def federation():
 @pytest.mark.parametrize(
     ("field", "known"),
     [
-        ("dataset", ", ".join(DATASETS)),
         ("model", ", ".join(MODELS)),
         ("recipe.name", "wage, float32"),
         ("selector.name", ", ".join(SELECTORS)),
@@ -57,6 +56,13 @@ def test_a_wrong_name_is_refused_with_the_known_ones(field, known, name):
     with pytest.raises(ConfigError) as caught:
         check_names(config)
     assert str(caught.value).startswith(f"{field}={name!r}; known: {known}")
+
+
+@pytest.mark.parametrize("name", ["", "nope", "é"])
+def test_a_wrong_data_set_is_refused_with_the_known_ones(name):
+    with pytest.raises(ConfigError) as caught:
+        assemble(tiny_config(dataset=name))
+    assert str(caught.value) == f"dataset={name!r}; known: {', '.join(DATASETS)}"
 
 
 def test_a_wrong_arm_is_refused_with_the_known_ones():
