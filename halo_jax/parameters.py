@@ -14,9 +14,12 @@ annotated in neither way is no field: whoever builds the entry passes it. A fiel
 entry stands in `config.fields`.
 """
 
+import contextlib
 import functools
 import inspect
 import re
+import sys
+import types
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
@@ -186,19 +189,29 @@ def declared(entry: Callable[..., Any]) -> dict[str, Field]:
     Raises:
       ValueError: a parameter has no default, one that is not allowed, or no literal of Python; one line.
     """
-    signature, hints, reasons = inspect.signature(entry), _hints(entry), _reasons(entry)
+    code = entry
+    while isinstance(code, functools.partial):
+        code = code.func
+    hints, reasons = _hints(code), _reasons(code)
     fields = {}
-    for name, parameter in signature.parameters.items():
+    for name, parameter in inspect.signature(entry).parameters.items():
         kind, default = _kind(hints.get(name)), parameter.default
         if kind is None:
             continue
-        if type(default) not in (bool, int, float, str, tuple):
+        if type(default) is int and get_args(hints[name])[0] is float:
+            default = float(default)
+        if type(default) not in (bool, int, float, str, tuple) or not _fits(kind, default):
             found = "none" if default is inspect.Parameter.empty else repr(default)
             raise ValueError(f"default of parameter {name}: {found}; allowed: {kind.allowed}")
-        if not kind.fits(default):
-            raise ValueError(f"default of parameter {name}: {default!r}; allowed: {kind.allowed}")
         fields[name] = Field(kind, default, reasons.get(name, ""), compiled=kind.compiled, of_arm=True)
     return fields
+
+
+def _fits(kind: Kind, default: Any) -> bool:
+    try:
+        return kind.fits(default)
+    except TypeError:  # of another type
+        return False
 
 
 def _kind(hint: Any) -> Kind | None:
@@ -211,11 +224,22 @@ def _kind(hint: Any) -> Kind | None:
 
 def _hints(entry: Any) -> dict[str, Any]:
     """The annotations of a function, of a class, or of an object that can be called."""
-    is_plain = inspect.isfunction(entry) or inspect.isclass(entry)
+    called = entry if inspect.isfunction(entry) or inspect.isclass(entry) else type(entry).__call__
     try:
-        return get_type_hints(entry if is_plain else type(entry).__call__, include_extras=True)
-    except (NameError, TypeError, AttributeError):  # names that only type checkers know, or nothing to look at
-        return {}
+        return get_type_hints(called, include_extras=True)
+    except (NameError, TypeError, AttributeError):  # in one of them stands a name that only type checkers know
+        return _hints_one_by_one(called)
+
+
+def _hints_one_by_one(called: Any) -> dict[str, Any]:
+    """Those annotations of a function or a class that have a meaning when it runs."""
+    names = getattr(inspect.unwrap(called), "__globals__", None) or vars(sys.modules[called.__module__])
+    found: dict[str, Any] = {}
+    for name, annotation in inspect.get_annotations(called).items():
+        alone = types.SimpleNamespace(__annotations__={name: annotation}, __globals__=names)
+        with contextlib.suppress(NameError, TypeError, AttributeError):
+            found |= get_type_hints(alone, include_extras=True)
+    return found
 
 
 def _reasons(entry: Any) -> dict[str, str]:

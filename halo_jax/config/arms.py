@@ -154,12 +154,10 @@ def _fields_of_named(config: Config) -> dict[str, Field]:
 
 def _of_named_entries(config: Config, naming: Iterable[Config]) -> Config:
     """The same config with the parameters of those entries alone that one of `naming` names."""
-    kept = {name: schema.get(config, name) for other in naming for name in _fields_of_named(other)}  # values: config's
-    copy: Config = ml_collections.ConfigDict(config.to_dict())
-    for section in SECTIONS:
-        for entry in list(copy.get(section, {})):
-            if isinstance(copy[section][entry], ml_collections.ConfigDict):
-                del copy[section][entry]
-    for name, value in kept.items():
-        schema.put_at(copy, name, value)
-    return copy
+    fields = config.to_dict()
+    for section in SECTIONS.keys() & fields.keys():
+        fields[section] = {name: value for name, value in fields[section].items() if not isinstance(value, dict)}
+    for name in {name: None for other in naming for name in _fields_of_named(other)}:
+        section, entry, leaf = name.split(".")
+        fields.setdefault(section, {}).setdefault(entry, {})[leaf] = schema.get(config, name)
+    return ml_collections.ConfigDict({name: value for name, value in fields.items() if value != {}})

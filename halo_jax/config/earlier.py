@@ -7,7 +7,7 @@ value that stood at the field's default of that time meant the entry's own.
 from collections.abc import Mapping
 from typing import Any
 
-from halo_jax.config.entries import of_entry
+from halo_jax.config.entries import SECTIONS, of_entry
 
 _DEFAULTS: dict[str, dict[str, Any]] = {  # of each section, as they were
     "recipe": {
@@ -29,16 +29,27 @@ _DEFAULTS: dict[str, dict[str, Any]] = {  # of each section, as they were
 def modern(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """A recorded config with today's names; what it says of things that its entry does not take is left out."""
     found = dict(recorded)
-    for section, defaults in _DEFAULTS.items():
+    for section in _DEFAULTS:
         values = recorded.get(section)
-        if not isinstance(values, Mapping) or not isinstance(values.get("name"), str):
-            continue
-        found[section] = {name: value for name, value in values.items() if name not in defaults}
-        own = of_entry(section, values["name"])
-        for name, default in defaults.items():
-            if f"{section}.{values['name']}.{name}" in own and values.get(name, default) != default:
-                found[section].setdefault(values["name"], {})[name] = values[name]
+        if isinstance(values, Mapping) and isinstance(values.get("name"), str):
+            found[section] = _by_entry(section, values, recorded.get("arms"))
     recipe = found.get("recipe")
     if isinstance(recipe, dict) and "phases" in recipe:
         found["schedule"] = {"phases": recipe.pop("phases")}
+    return found
+
+
+def _by_entry(section: str, values: Mapping[str, Any], arms: Any) -> dict[str, Any]:
+    """A section whose flat fields have become those of an entry; all are kept of one that no table here knows."""
+    defaults, table = _DEFAULTS[section], SECTIONS[section].table
+    flat = {name for name in defaults if name in values and not isinstance(values[name], Mapping)}
+    found = {name: value for name, value in values.items() if name not in flat}
+    named = [values["name"]]
+    if section == "selector" and isinstance(arms, list) and arms:  # the fields were those of every arm's selector
+        named = [name for name in (str(arm).partition(":")[0] for arm in arms) if name in table]
+    for entry in named:
+        own, changed = of_entry(section, entry), {name for name in flat if values[name] != defaults[name]}
+        taken = {name for name in changed if entry not in table or f"{section}.{entry}.{name}" in own}
+        if taken:
+            found.setdefault(entry, {name: values[name] for name in taken})
     return found

@@ -51,15 +51,18 @@ def of_record(recorded: Mapping[str, Any]) -> Config:
     A field that is younger than the record has its default. What the record says of entries that are not registered
     here, such as a user's own, is taken as it is. Raises ConfigError, one line.
     """
-    config, found = default(), dict(leaves(modern(recorded)))
+    config, found, known = default(), dict(leaves(modern(recorded))), all_fields()
+    sections = {name.rpartition(".")[0] for name in known}
     strangers = {name for name in found if _is_strangers(name)}
+    for name in [name for name in found if name not in strangers]:
+        if name in sections:
+            raise ConfigError(f"{name}={show(found[name])}; allowed: fields and their values")
+        if name not in known:
+            raise ConfigError(unknown_field(name))
+        put(config, name, _as_tuple(found[name]))
     for name in _ALWAYS:
         if name not in found:
             raise ConfigError(f"{name} is missing")
-    for name in [name for name in found if name not in strangers]:
-        if name not in all_fields():
-            raise ConfigError(unknown_field(name))
-        put(config, name, _as_tuple(found[name]))
     validate(config)
     with config.unlocked():
         for name in strangers:
@@ -79,8 +82,9 @@ def leaves(node: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 def _is_strangers(name: str) -> bool:
     """Whether it is a parameter of an entry that no table here knows."""
-    section, _, rest = name.partition(".")
-    return entries.is_entrys(name) and rest.partition(".")[0] not in entries.SECTIONS[section].table
+    section, *rest = name.split(".")
+    is_one = entries.is_entrys(name) and all(part.isidentifier() for part in rest)
+    return is_one and rest[0] not in entries.SECTIONS[section].table
 
 
 def _as_tuple(value: Any) -> Any:
@@ -92,7 +96,7 @@ def get(config: Config, name: str) -> Any:
     node: Any = config
     for key in name.split("."):
         if entries.is_entrys(name) and key not in node:
-            known = all_fields().get(name)
+            known = entries.of_entry(*name.split(".")[:2]).get(name)
             return known.default if known else None
         node = node[key]
     return node

@@ -78,7 +78,7 @@ def test_a_folder_depends_on_its_own_values_alone():
         ),
         (
             ("arms=8-8-8",),
-            "sweep='arms=8-8-8': arms cannot be swept; allowed: any field but name, arms, seeds, sweep, study, paper, "
+            "sweep='arms=8-8-8': arms cannot be swept; allowed: any field but name, arms, seeds, sweep, paper, study, "
             "stack",
         ),
         (

@@ -67,12 +67,11 @@ def equal(one, other):
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
-def test_options_are_config_fields_and_a_field_that_says_nothing_is_the_entrys_own_default():
-    for make in COMPRESSORS.values():
-        for name, parameter in inspect.signature(make).parameters.items():
-            if name != "model_bits":
-                default = config.FIELDS[f"compressor.{name}"].default
-                assert default in (0, "own") or default == parameter.default
+def test_parameters_are_config_fields_with_the_entrys_own_defaults():
+    for name, make in COMPRESSORS.items():
+        for option, parameter in inspect.signature(make).parameters.items():
+            if option != "model_bits":
+                assert config.all_fields()[f"compressor.{name}.{option}"].default == parameter.default
 
 
 @every

@@ -42,7 +42,7 @@ def equal(one, other):
 @pytest.mark.parametrize("name", RECIPES)
 def test_options_are_config_fields_with_defaults(name):
     for option, parameter in inspect.signature(RECIPES[name]).parameters.items():
-        assert option == "exact" or f"recipe.{option}" in config.FIELDS
+        assert option == "exact" or f"recipe.{name}.{option}" in config.all_fields()
         assert parameter.default is not inspect.Parameter.empty
 
 

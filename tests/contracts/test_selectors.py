@@ -60,8 +60,11 @@ def states(selector):
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (CLIENTS, *jnp.shape(leaf))), selector.init())
 
 
-def test_option_names_are_config_fields():
-    assert {f"selector.{key}" for key in OPTIONS} <= config.FIELDS.keys()
+def test_parameters_are_config_fields_of_the_selector_or_of_all():
+    for name, make in SELECTORS.items():
+        fields = {f"selector.{name}.{option}" for option in inspect.signature(make).parameters} & config.all_fields().keys()
+        shared = {f"selector.{option}" for option in inspect.signature(make).parameters} & config.FIELDS.keys()
+        assert len(fields) + len(shared) == len(inspect.signature(make).parameters)
 
 
 @every

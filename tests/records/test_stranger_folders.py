@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from halo_jax import figures
 from halo_jax.config import Config, ConfigError, plan, schema
 from halo_jax.records import run_folder
 from halo_jax.records.checkpoint import Checkpoints
@@ -96,7 +97,7 @@ def link(name: str, to: str = "") -> Change:
 
 
 def overwrite(folder: Path) -> None:
-    with claim(folder, config_of_the_run(), True):
+    with claim(folder, config_of_the_run(), True, figures.FILES):
         pass
 
 

@@ -110,10 +110,11 @@ def test_a_field_that_is_younger_than_a_run_has_its_default(runs, tmp_path):
     shutil.copytree(runs / "a", tmp_path / "old")
     path = tmp_path / "old" / "8-8-8" / "config.json"
     config = json.loads(path.read_text())
-    del config["tensorboard"], config["recipe"]["momentum"]
+    del config["tensorboard"], config["recipe"]["wage"]["min_limit"]
     path.write_text(json.dumps(config))
     found, _ = compare(tmp_path / "old", to=tmp_path / "report")
-    assert found["8-8-8"].config["recipe"]["momentum"] == 0.9
+    assert found["8-8-8"].config["recipe"]["wage"]["min_limit"] == 0.75
+    assert found["8-8-8"].config["tensorboard"] is False
 
 
 @pytest.mark.parametrize(

@@ -182,8 +182,8 @@ def test_a_finished_run_is_reported_again_without_training(whole, monkeypatch):
 @pytest.mark.usefixtures("stays_the_same")
 def test_another_config_on_the_folder_is_refused_with_the_fields_that_differ(whole):
     other = toy_config(rounds=5)
-    other.selector.step = 1
-    message = r"holds another run \(rounds=4 there, 5 here, selector.step=2 there, 1 here\); use another --workdir"
+    other.selector.halo_ps.step = 1
+    message = r"holds another run \(rounds=4 there, 5 here, selector.halo_ps.step=2 there, 1 here\); use another --workdir"
     with pytest.raises(ConfigError, match=message):
         launch(other, whole[0])
 
@@ -289,7 +289,7 @@ def test_fingerprints_are_printed_on_demand_and_chain_from_round_to_round(whole,
 
 def test_a_model_that_diverges_is_reported_once_and_has_no_accuracy(tmp_path):
     config = toy_config(arms=("8-8-8",))
-    config.recipe.name, config.recipe.learning_rates = "float32", (1e20, 1e20, 1e20)
+    config.recipe.name, config.recipe.float32.learning_rates = "float32", (1e20, 1e20, 1e20)
     lines = [line for line in launch(config, tmp_path / "toy").splitlines() if "what usually helps" in line]
     assert lines == ["8-8-8 has diverged: no finite loss in round 1; what usually helps: a lower rate"]
     assert run_folder.read(tmp_path / "toy" / "8-8-8").rounds["accuracy"][-1] == 0
@@ -297,7 +297,7 @@ def test_a_model_that_diverges_is_reported_once_and_has_no_accuracy(tmp_path):
 
 def test_a_dead_network_is_reported_with_layer_client_and_what_helps(tmp_path):
     config = toy_config(arms=("8-8-8",), dead_after=2)
-    config.recipe.learning_rates = (4096.0, 4096.0, 4096.0)
+    config.recipe.wage.learning_rates = (4096.0, 4096.0, 4096.0)
     text = launch(config, tmp_path / "toy")
     lines = [line for line in text.splitlines() if "has learned nothing in Quant" in line]
     assert len(lines) == 1
