@@ -6,14 +6,14 @@ Learning rates 8, 1, 1/8 for 60, 20, 20 rounds; VGG7 at width 1/8, priced at wid
 energy, latency and area. `--config=experiments/fashion_mnist.py:small` is 4,000 images and 20 rounds.
 """
 
-from halo_jax.config import default
+import halo_jax as hj
 
 
 def get_config(variant: str = ""):
     """The experiment; `small` takes minutes."""
     if variant not in ("", "small"):
         raise ValueError(f"variant {variant!r} of fashion_mnist; known: small")
-    config = default()
+    config = hj.default_config()
     config.name = "fashion_mnist" + ("_small" if variant else "")
     config.arms = ("8-8-8", "halo_ps", "2-4-4")
     config.dataset = "fashion_mnist"

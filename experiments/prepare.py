@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from halo_jax.datasets import DatasetError
+import halo_jax as hj
 from halo_jax.datasets.prepare import NAMES, prepare
 
 
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     for name in options.names:
         try:
             done = prepare(name, options.data_dir, options.manual_dir)
-        except DatasetError as error:
+        except hj.datasets.DatasetError as error:
             sys.stderr.write(f"error: {error}\n")
             return 2
         print(f"{name}: {done.train_examples} training and {done.test_examples} test images in {done.folder}")

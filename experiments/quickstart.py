@@ -6,12 +6,12 @@
 energy, 7 to 13 low latency, 14 to 19 low area. Static 8-8-8, HaLo-FL and static 2-4-4 run one after the other.
 """
 
-from halo_jax.config import default
+import halo_jax as hj
 
 
 def get_config():
     """The experiment."""
-    config = default()
+    config = hj.default_config()
     config.name = "quickstart"
     config.arms = ("8-8-8", "halo_ps", "2-4-4")
     config.dataset = "digits"

@@ -8,7 +8,7 @@ One core, client after client; a local step is one batch of 32 images in float32
 import suite
 from suite import Group
 
-from halo_jax.compressors import COMPRESSORS
+import halo_jax as hj
 
 STEP = "local step, float32"
 QUARTER = 25.0
@@ -26,7 +26,7 @@ def groups(options) -> list[Group]:
     width, clients, batch = (1 / 8, 2, 8) if options.quick else (1 / 4, 20, 32)
     case = {"clients": clients, "batch": batch, "width": width, "image": [32, 32, 3], "executor": "map"}
     case["precisions"] = suite.mixed_precisions(clients)
-    systems = {name: (name, {}) for name in COMPRESSORS} | VARIANTS
+    systems = {name: (name, {}) for name in hj.COMPRESSORS} | VARIANTS
     step = {**case, "recipe": "float32", "exact": True, "cores": 1}
     workers = [
         suite.ours(name, "halo_compress.py", {**case, "compressor": which, "options": chosen})

@@ -16,12 +16,12 @@ import numpy as np
 from halo_bits import Compilations
 from timing import serve
 
-from halo_jax.hardware import halosim
-from halo_jax.models import VGG7, layer_shapes
-from halo_jax.types import Precision
+import halo_jax as hj
+
+halosim = hj.hardware.halosim
 
 
-def numpy_cost(layers: tuple, precision: Precision, constants: halosim.Constants) -> tuple:
+def numpy_cost(layers: tuple, precision: hj.Precision, constants: halosim.Constants) -> tuple:
     """The paper's formulas, layer by layer, in float64: what somebody writes for a sweep."""
     weights, activations, errors = (np.asarray(bits, np.float64) for bits in precision)
     energy, latency, tiles = (np.zeros(weights.shape) for _ in range(3))
@@ -48,9 +48,13 @@ FUNCTIONS = {
 def prepare(case: dict):
     """The facts and the run of a case."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before JAX starts its threads
-    layers, rng, compilations = layer_shapes(VGG7(10), (32, 32, 3)), np.random.default_rng(0), Compilations()
+    layers, rng, compilations = (
+        hj.models.layer_shapes(hj.models.VGG7(10), (32, 32, 3)),
+        np.random.default_rng(0),
+        Compilations(),
+    )
     shape = (case["batch"],) * (case["batch"] > 0) + (len(layers),) * (case["how"] == "per_layer")
-    draw = lambda: Precision(*(rng.integers(2, 9, shape, np.int32) for _ in range(3)))  # noqa: E731
+    draw = lambda: hj.Precision(*(rng.integers(2, 9, shape, np.int32) for _ in range(3)))  # noqa: E731
     price, bits = partial(FUNCTIONS[case["how"]], layers), draw()
     if case["how"] != "numpy":
         price, bits = jax.jit(price), jax.tree.map(jnp.asarray, bits)

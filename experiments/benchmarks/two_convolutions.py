@@ -3,10 +3,7 @@
 import jax
 from flax import linen as nn
 
-from halo_jax.models.base import channels, layer_precisions
-from halo_jax.numerics.layers import QuantConv, QuantDense, max_pool
-from halo_jax.numerics.quantize import DEFAULT, Numerics
-from halo_jax.types import Precision
+import halo_jax as hj
 
 
 class TwoConvolutions(nn.Module):
@@ -14,17 +11,17 @@ class TwoConvolutions(nn.Module):
 
     num_classes: int
     width: float = 1.0
-    numerics: Numerics | None = DEFAULT
+    numerics: hj.Numerics | None = hj.Numerics()
 
     @nn.compact
-    def __call__(self, images: jax.Array, precision: Precision | None = None) -> jax.Array:
+    def __call__(self, images: jax.Array, precision: hj.Precision | None = None) -> jax.Array:
         """Images `[B, H, W, C]` in [-1, 1] -> logits `[B, classes]`."""
-        bits = layer_precisions(precision, 4, self.numerics)
+        bits = hj.models.layer_precisions(precision, 4, self.numerics)
         x = images
         for index, count in enumerate((32, 64)):
-            conv = QuantConv(channels(count, self.width), padding="VALID", numerics=self.numerics)
+            conv = hj.QuantConv(round(count * self.width), padding="VALID", numerics=self.numerics)
             x = conv(x, bits[index])
-            x = nn.relu(max_pool(x) if index else x)
+            x = nn.relu(hj.max_pool(x) if index else x)
         x = x.reshape(x.shape[0], -1)
-        x = nn.relu(QuantDense(channels(128, self.width), numerics=self.numerics)(x, bits[2]))
-        return QuantDense(self.num_classes, head=True, numerics=self.numerics)(x, bits[3])
+        x = nn.relu(hj.QuantDense(round(128 * self.width), numerics=self.numerics)(x, bits[2]))
+        return hj.QuantDense(self.num_classes, head=True, numerics=self.numerics)(x, bits[3])

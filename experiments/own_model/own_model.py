@@ -5,19 +5,13 @@
 MINE.npz: train_images, test_images (uint8 [D, H, W, C]), train_labels, test_labels (int32). Without: real digits.
 """
 
-from pathlib import Path
 from typing import Annotated
 
 import jax.numpy as jnp
 from flax import linen as nn
 
-from halo_jax import Numerics, Precision
-from halo_jax.config import default
-from halo_jax.datasets import DATASETS, digits, npz
-from halo_jax.models import MODELS, layer_precisions
-from halo_jax.numerics.layers import QuantConv, QuantDense, max_pool
+import halo_jax as hj
 from halo_jax.parameters import whole
-from halo_jax.selectors import SELECTORS, Selector
 
 
 class OwnModel(nn.Module):
@@ -25,19 +19,20 @@ class OwnModel(nn.Module):
 
     num_classes: int
     width: float = 1.0
-    numerics: Numerics | None = Numerics()
+    numerics: hj.Numerics | None = hj.Numerics()
 
     @nn.compact
     def __call__(self, images, precision=None):
         """Images [B, H, W, C] in [-1, 1], and bits for each of the 4 layers -> logits [B, classes]."""
-        bits = iter(layer_precisions(precision, 4, self.numerics))
-        conv = lambda x: QuantConv(round(128 * self.width), numerics=self.numerics)(x, next(bits))  # noqa: E731
-        x = nn.relu(max_pool(conv(images)))
-        x = nn.relu(max_pool(x + conv(nn.relu(conv(x)))) / 2)  # halved: activations are clipped to [-1, 1]
-        return QuantDense(self.num_classes, True, self.numerics)(x.reshape(len(x), -1), next(bits))
+        bits = hj.models.layer_precisions(precision, 4, self.numerics)
+        conv = [hj.QuantConv(round(128 * self.width), numerics=self.numerics) for _ in range(3)]
+        x = nn.relu(hj.max_pool(conv[0](images, bits[0])))
+        x = x + conv[2](nn.relu(conv[1](x, bits[1])), bits[2])
+        x = nn.relu(hj.max_pool(x) / 2)  # halved: activations are clipped to [-1, 1]
+        return hj.QuantDense(self.num_classes, True, self.numerics)(x.reshape(len(x), -1), bits[3])
 
 
-def own_selector(*, floor: Precision, step: Annotated[int, whole(1, 6)] = 2) -> Selector:
+def own_selector(*, floor: hj.Precision, step: Annotated[int, whole(1, 6)] = 2) -> hj.selectors.Selector:
     """While a client's loss falls it gives up bits of its errors, if that saves a tenth of its energy.
 
     Args:
@@ -51,15 +46,19 @@ def own_selector(*, floor: Precision, step: Annotated[int, whole(1, 6)] = 2) -> 
         errors = jnp.where(saves & (loss < state), lower.errors, precision.errors)
         return precision._replace(errors=errors), loss  # the loss is the state that comes back next round
 
-    return Selector(init=lambda: jnp.float32(jnp.inf), select=select)
+    return hj.selectors.Selector(init=lambda: jnp.float32(jnp.inf), select=select)
+
+
+def load(data_dir: str = "") -> hj.Dataset:
+    """The images of a `.npz` file, or real digits."""
+    return hj.DATASETS["npz"](data_dir) if data_dir else hj.DATASETS["digits"]()
 
 
 def get_config():
     """The experiment, after what is your own has been listed in the tables."""
-    load = lambda data_dir="": npz.load(data_dir) if data_dir else digits.load()  # noqa: E731
-    MODELS["own_model"], DATASETS["own_images"], SELECTORS["own_selector"] = OwnModel, load, own_selector
-    config = default()
+    hj.MODELS["own_model"], hj.DATASETS["own_images"], hj.SELECTORS["own_selector"] = OwnModel, load, own_selector
+    config = hj.default_config()
     config.name, config.model, config.dataset, config.rounds = "own_model", "own_model", "own_images", 20
     config.arms, config.local_epochs, config.batch_size = ("8-8-8", "halo_ps", "own_selector"), 3, 16
-    config.hardware.device = str(Path(__file__).with_suffix(".yaml"))
+    config.hardware.device = __file__.removesuffix("py") + "yaml"
     return config

@@ -6,12 +6,12 @@ VGG7 on CIFAR10, EMNIST and TinyImageNet. The paper prints no numbers, only a ca
 does depend on the errors (-4 to -9 % at 2 bits), energy on the weights (-1 to -3 %), latency on the errors (-0.06 %).
 """
 
-from halo_jax.config import default
+import halo_jax as hj
 
 
 def get_config():
     """The study."""
-    config = default()
+    config = hj.default_config()
     config.name = "fig1_sensitivity"
     config.study = "sensitivity"
     config.dataset = "cifar10"

@@ -7,12 +7,12 @@ trained. `--config.selector.reduce_every=10` goes on to the floor, `--config.sel
 The paper: energy clients reduce activations and errors, then errors; latency clients activations; area clients weights.
 """
 
-from halo_jax.config import default
+import halo_jax as hj
 
 
 def get_config():
     """The study."""
-    config = default()
+    config = hj.default_config()
     config.name = "fig5_precision_tree"
     config.study = "selection"
     config.dataset = "cifar10"

@@ -8,14 +8,14 @@ The paper says that backward takes nearly two orders of magnitude more energy th
 windows for a weight gradient.
 """
 
-from halo_jax.config import default
+import halo_jax as hj
 
 
 def get_config(variant: str = ""):
     """The study, on the calibrated chip or, as `physical`, on the physical mapping."""
     if variant not in ("", "physical"):
         raise ValueError(f"variant {variant!r} of fig6_breakdown; known: physical")
-    config = default()
+    config = hj.default_config()
     config.name = "fig6_breakdown" + ("_physical" if variant else "")
     config.study = "breakdown"
     config.dataset = "cifar10"

@@ -6,12 +6,12 @@ The 18 values of the static rows come out to the last printed digit. The 36 of t
 that the paper does not print: with our reconstruction of them, 34 do.
 """
 
-from halo_jax.config import default
+import halo_jax as hj
 
 
 def get_config():
     """The study."""
-    config = default()
+    config = hj.default_config()
     config.name = "table2_hardware"
     config.study = "table2"
     config.dataset = "cifar10"

@@ -12,7 +12,7 @@ and is work for an accelerator; batches of 128 and one local epoch are our choic
 have 22 % less latency and take 22 % less area than 8-8-8, at the accuracy of 8-8-8.
 """
 
-from halo_jax.config import default
+import halo_jax as hj
 
 DATASETS = ("cifar10", "emnist", "tiny_imagenet")
 
@@ -23,7 +23,7 @@ def get_config(variant: str = "cifar10"):
     if variant not in known:
         raise ValueError(f"variant {variant!r} of table2_main; known: {', '.join(known)}")
     small = variant.endswith("small")
-    config = default()
+    config = hj.default_config()
     config.name = f"table2_main_{variant}"
     config.paper = "table2"
     config.arms = ("8-8-8", "halo_ps", "2-4-4")

@@ -16,7 +16,7 @@ Fashion-MNIST, 2,000 to test, width 1/8, 20 rounds; a noisy step takes two to th
 each read, and only in training or in inference. Seeds 0, 1, 2.
 """
 
-from halo_jax.config import default
+import halo_jax as hj
 
 
 def hardware(fraction: float, more: str = "") -> str:
@@ -50,7 +50,7 @@ def get_config(variant: str = ""):
     """The experiment; `small` and `ablation` run on a laptop."""
     if variant not in ("", "small", "ablation"):
         raise ValueError(f"variant {variant!r} of table3_noise; known: small, ablation")
-    config = default()
+    config = hj.default_config()
     config.name = "table3_noise" + (f"_{variant}" if variant else "")
     config.paper = "" if variant == "ablation" else "table3"
     config.seeds, config.arms = (0, 1, 2), ABLATION if variant == "ablation" else TABLE

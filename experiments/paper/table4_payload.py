@@ -3,12 +3,12 @@
 python launch.py --config=experiments/paper/table4_payload.py
 """
 
-from halo_jax.config import default
+import halo_jax as hj
 
 
 def get_config():
     """The study."""
-    config = default()
+    config = hj.default_config()
     config.name = "table4_payload"
     config.study = "payload"
     config.dataset = "cifar10"

@@ -27,8 +27,7 @@ import confined
 import data_damage
 import data_forms
 
-from halo_jax import datasets
-from halo_jax.hardware import PLATFORMS
+import halo_jax as hj
 from tests.datasets import bombs
 from tests.datasets.faults import PLACES
 
@@ -39,8 +38,8 @@ def loader(form: data_forms.Form) -> tuple[Callable[[], object], type[Exception]
     """What reads the files of a form, and the kind of error that refuses them in one line."""
     name, _, platform = form.dataset.partition(" ")
     if name == "chip":
-        return partial(PLATFORMS[platform], str(form.data_dir)), ValueError
-    return partial(datasets.load, form.dataset, str(form.data_dir)), datasets.DatasetError
+        return partial(hj.PLATFORMS[platform], str(form.data_dir)), ValueError
+    return partial(hj.datasets.load, form.dataset, str(form.data_dir)), hj.datasets.DatasetError
 
 
 def damage(draw: random.Random, others: Sequence[bytes], path: Path) -> bytes:

@@ -17,30 +17,26 @@ import launches
 import numpy as np
 from scipy.optimize import LinearConstraint, milp
 
-from halo_jax.config import default
-from halo_jax.hardware import PLATFORMS
-from halo_jax.selectors import bit_grid, layer_costs, per_layer, quantisation_noise
-from halo_jax.studies.base import network_of
-from halo_jax.types import Cost, Precision
+import halo_jax as hj
 
-CANDIDATES = bit_grid(Precision(8, 8, 8), Precision(2, 2, 2))
-NOISE = np.asarray(quantisation_noise(CANDIDATES), np.float64)
+CANDIDATES = hj.selectors.bit_grid(hj.Precision(8, 8, 8), hj.Precision(2, 2, 2))
+NOISE = np.asarray(hj.selectors.quantisation_noise(CANDIDATES), np.float64)
 CHIPS = (("halosim", "calibrated"), ("halosim", "physical"), ("bit_serial", "stripes_45nm"))
 SECONDS = 20  # of the other solver
 EQUAL = 1e-4  # relatively: more than float32 sums, the margin of the bound and the other's tolerances add up to
 
 
-def problem(costs: Cost, rng: np.random.Generator) -> tuple[Cost, np.ndarray]:
+def problem(costs: hj.Cost, rng: np.random.Generator) -> tuple[hj.Cost, np.ndarray]:
     """A budget between the cheapest and the dearest choice, and the importances `[L]`."""
     limited = rng.random(3) < 0.6
     limited[rng.integers(3)] = True
     ends = [(metric.min(1).sum(), metric.max(1).sum()) for metric in costs]
     limits = [low + rng.uniform(0.02, 0.9) * (high - low) for low, high in ends]
-    budget = Cost(*np.where(limited, limits, np.inf).astype(np.float32))
+    budget = hj.Cost(*np.where(limited, limits, np.inf).astype(np.float32))
     return budget, rng.choice([0.5, 1.0, 3.0], len(costs.energy_mj)).astype(np.float32)
 
 
-def integer_program(costs: Cost, budget: Cost, importance: np.ndarray) -> float:
+def integer_program(costs: hj.Cost, budget: hj.Cost, importance: np.ndarray) -> float:
     """The least noise of a choice within the budget that HiGHS finds in its time; inf if none."""
     layers, kinds = costs.energy_mj.shape
     noise = np.outer(importance, NOISE).ravel()
@@ -58,10 +54,11 @@ def integer_program(costs: Cost, budget: Cost, importance: np.ndarray) -> float:
 
 def compare(chip_name: tuple[str, str], count: int, rng: np.random.Generator) -> dict[str, object]:
     """Both on `count` problems of one chip."""
-    chip, layers = PLATFORMS[chip_name[0]](chip_name[1]), network_of(default(), "cifar10").layers
+    chip = hj.PLATFORMS[chip_name[0]](chip_name[1])
+    layers, _, _ = hj.trace_layers(hj.models.VGG7(10, numerics=None), (32, 32, 3))
     alone = [lambda bits, layer=layer: chip.evaluate((layer,), bits) for layer in layers]
-    costs = Cost(*(np.asarray(metric, np.float64) for metric in layer_costs(alone, CANDIDATES)))
-    solve = jax.jit(lambda budget, importance: per_layer(costs, CANDIDATES, budget, importance=importance))
+    costs = hj.Cost(*(np.asarray(metric, np.float64) for metric in hj.selectors.layer_costs(alone, CANDIDATES)))
+    solve = jax.jit(lambda budget, importance: hj.selectors.per_layer(costs, CANDIDATES, budget, importance=importance))
     off, proven, missed, wrong = [], 0, 0, 0
     for _ in range(count):
         budget, importance = problem(costs, rng)

@@ -10,12 +10,12 @@ prints a sorted table and draws the front of cost against quantisation noise. `-
 `calibrated`, `table_i`, `physical` or a YAML file; `--config.image_shape` and `--config.num_classes` set other sizes.
 """
 
-from halo_jax.config import default
+import halo_jax as hj
 
 
 def get_config():
     """The study."""
-    config = default()
+    config = hj.default_config()
     config.name = "cost"
     config.study = "cost"
     config.dataset = "cifar10"

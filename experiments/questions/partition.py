@@ -6,12 +6,12 @@ deals the images as a run of the same fields does. `--config.partition.name` is 
 or `unequal`; `--config.dataset`, `--config.num_clients` and `--config.seed` do what they do in a run.
 """
 
-from halo_jax.config import default
+import halo_jax as hj
 
 
 def get_config():
     """The study."""
-    config = default()
+    config = hj.default_config()
     config.name = "partition"
     config.study = "partition"
     config.partition.name = "dirichlet"

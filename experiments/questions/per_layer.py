@@ -8,12 +8,12 @@ Without a budget: half of the energy at `selector.start`. Bits go from `selector
 of the network is the sum over its layers of 4^-bw + 4^-ba + 4^-be.
 """
 
-from halo_jax.config import default
+import halo_jax as hj
 
 
 def get_config():
     """The study."""
-    config = default()
+    config = hj.default_config()
     config.name = "per_layer"
     config.study = "per_layer"
     config.dataset = "cifar10"

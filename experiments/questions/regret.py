@@ -8,12 +8,12 @@ everywhere; on `physical` its energy is up to 8 % above. Within a budget it is c
 two bits, and lowers only the dimension that pays most, where the finest precision spreads the loss.
 """
 
-from halo_jax.config import default
+import halo_jax as hj
 
 
 def get_config():
     """The study."""
-    config = default()
+    config = hj.default_config()
     config.name = "regret"
     config.study = "regret"
     config.dataset = "cifar10"
