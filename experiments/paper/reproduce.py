@@ -51,7 +51,7 @@ def main() -> int:
         for variant in PARTS[name][2 if options.full else 1]
     ]
     machine = reproduction.machine_facts([part.folder for part in parts if not part.failed])
-    choices = reproduction.choices_of((ROOT / "README.md").read_text(encoding="utf-8"))
+    choices = reproduction.choices_of((ROOT / "docs" / "choices.md").read_text(encoding="utf-8"))
     title = "HaLo-FL, reproduced" + ("" if options.full else " at small scale")
     run_folder.write(workdir / "report.html", reproduction.html(title, parts, machine, choices))
     failed = [part.title for part in parts if part.failed]

@@ -15,10 +15,10 @@ The rate of float32 training is the best of RATES for plain averaging on 1,000 h
 row of the table, beside plain averaging.
 """
 
-from halo_jax.config import default
+import halo_jax as hj
 
 RATES = (0.005, 0.01, 0.02, 0.04, 0.08)
-RATE = 0.01  # Choice: the best of RATES by accuracy on held-out training images, see README
+RATE = 0.01  # Choice: the best of RATES by accuracy on held-out training images
 FACTORS = (1, 0.1, 0.01)  # in the three phases, about as 8, 1, 1/8
 RIVALS = (
     "identity",
@@ -58,7 +58,7 @@ def get_config(variant: str = ""):
     """The experiment; `rates` chooses the learning rate, `cifar10` is the paper's size, `own` HaLo-FL's row alone."""
     if variant not in ("", "rates", "cifar10", "own", "own_cifar10"):
         raise ValueError(f"variant {variant!r} of table4_baselines; known: rates, cifar10, own, own_cifar10")
-    config = default()
+    config = hj.default_config()
     config.name = "table4_baselines" + (f"_{variant}" if variant else "")
     config.paper = "table4"
     config.recipe.name, config.recipe.float32.learning_rates = "float32", rates(RATE)

@@ -52,8 +52,8 @@ def test_long_tables_are_cut_with_a_word(tmp_path, folder):
     assert "seeds 7" in text
 
 
-def test_the_choices_are_those_of_the_readme():
-    head, *rows = reproduction.choices_of((ROOT / "README.md").read_text())
+def test_the_choices_are_those_of_their_page():
+    head, *rows = reproduction.choices_of((ROOT / "docs" / "choices.md").read_text())
     assert head == ["what", "default", "other values", "why"]
     assert len(rows) > 40
     assert all(len(row) == len(head) for row in rows)
