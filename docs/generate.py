@@ -13,7 +13,7 @@ import re
 import tokenize
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -85,9 +85,7 @@ def columns(record: str) -> str:
     """The columns of a table of a run: the fields of its row, with the comments that stand beside them."""
     row = getattr(run_folder, record)
     comments = _comments(row)
-    rows = [
-        [f"`{name}`", _type_name(kind), comments.get(name, "")] for name, kind in inspect.get_annotations(row).items()
-    ]
+    rows = [[f"`{name}`", _type_name(kind), comments.get(name, "")] for name, kind in get_type_hints(row).items()]
     return _table(["column", "type", "what it is"], rows)
 
 
