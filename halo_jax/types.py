@@ -5,7 +5,6 @@ Axis legend, the same letters everywhere: **N** clients, **M** examples per clie
 """
 
 import enum
-import re
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -107,24 +106,6 @@ class Demand(NamedTuple):
     constraint: Any  # int32, a Constraint
     budget: Cost  # absolute limits, inf where there is none
     weights: Any  # float32 [3]: how much energy, latency and area count for a mixed constraint
-
-
-ARM_NAMES = {"halo_ps": "HaLo-FL"}  # what tables and figures call an arm, where not by its own name
-
-
-def arm_label(arm: str) -> str:
-    """What tables and figures call an arm: "a/HaLo-FL (recipe.name=wage)" for "a/halo_ps:recipe.name=wage"."""
-    folder, slash, name = arm.rpartition("/")
-    name, _, fields = name.partition(":")
-    if not name:  # a folder of that name, and no arm
-        return arm
-    return folder + slash + ARM_NAMES.get(name, name) + (f" ({fields.replace(',', ', ')})" if fields else "")
-
-
-def without_seed(name: str) -> str:
-    """What runs of several seeds share: "8-8-8" of "seed_0/8-8-8", "rounds=5/8-8-8" of "rounds=5,seed=1/8-8-8"."""
-    parts = (re.sub(r"^seed_\d+$|(?:^|,)seed=\d+(?=,|$)", "", part).lstrip(",") for part in name.split("/"))
-    return "/".join(filter(None, parts))
 
 
 class Stream(enum.IntEnum):

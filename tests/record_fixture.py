@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from halo_jax import config
-from halo_jax.records import label_counts, run_folder
+from halo_jax.records import files, label_counts, run_folder
+from halo_jax.records.columns import csv_text
+from halo_jax.records.rows import ClientRecord, FingerprintRecord, RoundRecord
 from halo_jax.types import Precision
 
 SIZES = {"energy": 7, "latency": 7, "area": 6}
@@ -34,10 +36,10 @@ def precision(arm: str, group: str, done: float) -> Precision:
     return Precision.parse([text for start, text in HALO_PS[group] if start <= done][-1])
 
 
-PAYLOAD = [name for name in run_folder.ClientRecord._fields if name.startswith("payload") or name == "uploads"]
+PAYLOAD = [name for name in ClientRecord._fields if name.startswith("payload") or name == "uploads"]
 
 
-def client_rows(arm: str, number: int, rounds: int) -> list[run_folder.ClientRecord]:
+def client_rows(arm: str, number: int, rounds: int) -> list[ClientRecord]:
     groups = [group for group, size in SIZES.items() for _ in range(size)]
     rows = []
     for client, group in enumerate(groups):
@@ -46,21 +48,17 @@ def client_rows(arm: str, number: int, rounds: int) -> list[run_folder.ClientRec
         loss = 0.9 / number + 0.001 * client
         energy_mj, latency_s, _ = cost(bits)
         lap = (0.0, 300 * latency_s, 0.5, 300 * energy_mj / 1000, 1)
-        rows.append(
-            run_folder.ClientRecord(number, client, group, *bits, *cost(bits), *payload, 300, loss, 0, "", *lap)
-        )
+        rows.append(ClientRecord(number, client, group, *bits, *cost(bits), *payload, 300, loss, 0, "", *lap))
     return rows
 
 
-def round_row(arm: str, number: int, rounds: int, clients: list[run_folder.ClientRecord], eval_every: int):
+def round_row(arm: str, number: int, rounds: int, clients: list[ClientRecord], eval_every: int):
     rng = np.random.default_rng([number, len(arm)])
     ends = number % eval_every == 0 or number == rounds
     last = LAST_ACCURACY.get(arm, 0.85)
     accuracy = last - 0.55 * np.exp(-7 * number / rounds) + 0.006 * rng.normal() * (1 - number / rounds)
-    mean = {
-        name: float(np.mean([getattr(row, name) for row in clients])) for name in run_folder.ClientRecord._fields[3:9]
-    }
-    return run_folder.RoundRecord(
+    mean = {name: float(np.mean([getattr(row, name) for row in clients])) for name in ClientRecord._fields[3:9]}
+    return RoundRecord(
         round=number,
         learning_rate=8.0 if number <= 0.6 * rounds else 1.0 if number <= 0.8 * rounds else 0.125,
         train_loss=np.float32(0.9 / number),
@@ -83,18 +81,16 @@ def write_run(folder: Path, arm: str = "halo_ps", rounds: int = 40, eval_every: 
     schema.selector.name = "static" if arm[0].isdigit() else arm
     run_folder.create(folder, schema.to_dict())
     held = label_counts.rows(np.random.default_rng(0).multinomial(300, [0.3, 0.2, *[0.0625] * 8], sum(SIZES.values())))
-    run_folder.write(folder / run_folder.LABELS, run_folder.csv_text([held[0]._fields, *held]))
+    files.write(folder / run_folder.LABELS, csv_text([held[0]._fields, *held]))
     for number in range(1, rounds + 1):
         clients = client_rows(arm, number, rounds)
         row = round_row(arm, number, rounds, clients, eval_every)
-        run_folder.append(
-            folder, row, clients, [run_folder.FingerprintRecord(number, "aggregate", None, f"{number:016x}")]
-        )
+        run_folder.append(folder, row, clients, [FingerprintRecord(number, "aggregate", None, f"{number:016x}")])
     run_folder.finish(folder, summary(schema, arm, row))
     return run_folder.read(folder)
 
 
-def summary(schema, arm: str, row: run_folder.RoundRecord) -> dict:
+def summary(schema, arm: str, row: RoundRecord) -> dict:
     return {
         "name": "table2_main",
         "arm": arm,

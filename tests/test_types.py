@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from halo_jax.types import Precision, Stream, stream, without_seed
+from halo_jax.types import Precision, Stream, stream
 
 
 def test_parse_and_str_are_inverse():
@@ -48,19 +48,3 @@ def test_stream_is_the_same_whether_indices_are_traced():
     eager = jax.random.key_data(stream(root, Stream.UPDATE, 3, 4))
     traced = jax.jit(lambda i, j: jax.random.key_data(stream(root, Stream.UPDATE, i, j)))(3, 4)
     np.testing.assert_array_equal(eager, traced)
-
-
-@pytest.mark.parametrize(
-    ("name", "shared"),
-    [
-        ("seed_0/8-8-8", "8-8-8"),
-        ("a/seed_12/8-8-8", "a/8-8-8"),
-        ("partition.alpha=0.1,seed=0/halo_ps", "partition.alpha=0.1/halo_ps"),
-        ("seed=3,rounds=5/halo_ps", "rounds=5/halo_ps"),
-        ("seed=3/halo_ps", "halo_ps"),
-        ("halo_ps:seeding=1", "halo_ps:seeding=1"),
-        ("seed_0", ""),
-    ],
-)
-def test_runs_of_several_seeds_share_all_but_the_seed(name, shared):
-    assert without_seed(name) == shared

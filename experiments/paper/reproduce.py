@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from halo_jax.records import run_folder  # noqa: E402
+from halo_jax.records import files  # noqa: E402
 from halo_jax.reporting import reproduction  # noqa: E402
 
 PARTS = {  # experiment: title, its variants when small, its variants at the paper's size
@@ -53,7 +53,7 @@ def main() -> int:
     machine = reproduction.machine_facts([part.folder for part in parts if not part.failed])
     choices = reproduction.choices_of((ROOT / "docs" / "choices.md").read_text(encoding="utf-8"))
     title = "HaLo-FL, reproduced" + ("" if options.full else " at small scale")
-    run_folder.write(workdir / "report.html", reproduction.html(title, parts, machine, choices))
+    files.write(workdir / "report.html", reproduction.html(title, parts, machine, choices))
     failed = [part.title for part in parts if part.failed]
     print(f"page {workdir / 'report.html'}" + (f"; not run: {'; '.join(failed)}" if failed else ""))
     return 1 if failed else 0

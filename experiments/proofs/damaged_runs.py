@@ -36,7 +36,8 @@ from halo_jax.config import Config, ConfigError, schema
 from halo_jax.datasets import DatasetError
 from halo_jax.records import run_folder
 from halo_jax.records.checkpoint import CheckpointError
-from halo_jax.records.run_folder import RecordError
+from halo_jax.records.files import RecordError
+from halo_jax.records.rows import RoundRecord
 from halo_jax.reporting import compare_runs
 from halo_jax.runner import run_experiment
 from halo_jax.runner.compiled_rounds import Programs
@@ -106,7 +107,7 @@ def make(place: Path) -> None:
     """The run folders that are damaged, and a neighbour of theirs."""
     append = run_folder.append
 
-    def stop(folder: Path, row: run_folder.RoundRecord, *others: Any) -> None:
+    def stop(folder: Path, row: RoundRecord, *others: Any) -> None:
         if row.round == 2:
             raise KeyboardInterrupt
         append(folder, row, *others)

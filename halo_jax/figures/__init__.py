@@ -29,7 +29,7 @@ from halo_jax.figures import (
     tradeoff,
 )
 from halo_jax.figures.base import Config, Tables
-from halo_jax.records import run_folder
+from halo_jax.records import files
 from halo_jax.records.run_folder import Run
 
 FIGURES: dict[str, Callable[[Mapping[str, Run]], Figure | None]] = {
@@ -99,5 +99,5 @@ def _save_drawn(drawn: Mapping[str, Figure | None], folder: str | Path) -> dict[
 def _save(figure: Figure, name: str, folder: str | Path) -> Path:
     png, path = io.BytesIO(), Path(folder) / "figures" / f"{name}.png"
     figure.savefig(png, format="png", metadata={"Software": None})  # equal figures are equal bytes
-    run_folder.write(path, png.getvalue())
+    files.write(path, png.getvalue())
     return path

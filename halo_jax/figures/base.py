@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from halo_jax.records.names import arm_label, without_seed
 from halo_jax.records.run_folder import Run
-from halo_jax.types import arm_label, without_seed
 
 Config = Mapping[str, Any]  # as in config.json
 Tables = Mapping[str, Mapping[str, np.ndarray]]  # of a study: table -> column -> one entry a row

@@ -14,8 +14,8 @@ from pathlib import Path
 from halo_jax.config import Config, ConfigError, plan, schema
 from halo_jax.config.entries import changes_result, is_of_arm
 from halo_jax.records import checkpoint, run_folder
+from halo_jax.records.files import RecordError
 from halo_jax.records.folder_lock import lock
-from halo_jax.records.run_folder import RecordError
 from halo_jax.records.tensorboard import EVENT_FILES
 from halo_jax.records.tensorboard import FOLDER as TENSORBOARD
 from halo_jax.runtime import safe_files
@@ -85,7 +85,7 @@ def _read(workdir: Path) -> Config | None:
     """The config of the run that lies there, valid; None if there is none. ConfigError if it is somebody else's."""
     path = workdir / run_folder.CONFIG
     if path.is_symlink() or path.exists():
-        recorded = run_folder.read_json(path)
+        recorded = run_folder.recorded_config(workdir)
         not_ours = f"{visible(path)} is not the config of a run of this version"
         try:
             theirs = schema.of_record(recorded)

@@ -1,15 +1,74 @@
-"""Cells of a CSV file as typed columns, and what is wrong where a cell is none of its type."""
+"""CSV text and columns: rows as text, text as cells, and cells as arrays of their type. Of files it knows nothing."""
 
+import contextlib
 import csv
 import io
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from halo_jax.types import Constraint
+
+# Means and sums of such numbers, and powers of them, stay finite; of two whole ones within int64.
+_MOST_WHOLE, _MOST_REAL = 2**60, 1e30
+
+
+def csv_text(rows: Sequence[Sequence[Any]]) -> str:
+    """Rows as CSV: None is an empty cell, a float the shortest digits that read back to the same bits."""
+    text = io.StringIO()
+    cells = (["" if value is None else str(np.asarray(value)[()]) for value in row] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows(cells)
+    return text.getvalue()
+
+
+def names_of(text: str) -> list[str]:
+    """The names of the columns: what stands in the first line."""
+    return next(csv.reader([text.partition("\n")[0]]), [])
+
+
+def rows_of(text: str) -> list[list[str]]:
+    """The cells of every row below the names. Raises ValueError where a row has not a cell for each of them."""
+    lines = csv.reader(io.StringIO(text))
+    length, rows = len(next(lines, [])), []
+    for line, cells in enumerate(lines, start=2):  # the first that is wrong is the last that is read
+        if len(cells) != length:
+            raise ValueError(f"line {line} has {len(cells)} cells, not {length}")
+        rows.append(cells)
+    return rows
+
+
+def guessed(cells: Sequence[str]) -> np.ndarray:
+    """The cells as float64, NaN for an empty one, or as texts where any is no number."""
+    with contextlib.suppress(ValueError):
+        return np.array([float(cell or "nan") for cell in cells])
+    return np.array(cells, np.str_)
+
+
+def typed(name: str, kind: Any, cells: Sequence[str]) -> np.ndarray:
+    """The cells of a column as an array of its type.
+
+    Args:
+      name: of the column; some have cells of a kind of their own.
+      kind: the type of its field: int, str, float, or one of these or None.
+      cells: from the second line of the file on.
+
+    Returns:
+      int64, float64 with NaN for an empty cell, or texts.
+
+    Raises:
+      ValueError: a cell is wrong; the message names it, its line and what is right.
+    """
+    convert, dtype, right = _CELLS.get(name) or _CELLS[kind]
+    values = []
+    for line, cell in enumerate(cells, start=2):
+        try:
+            values.append(convert(cell))
+        except (ValueError, OverflowError, KeyError):
+            raise ValueError(f"line {line}: {name} is {cell[:80]!r}; right: {right}") from None
+    return np.array(values, dtype)
 
 
 def _text(cell: str) -> str:
@@ -24,16 +83,24 @@ def _fingerprint(cell: str) -> str:
     return cell
 
 
-def _whole(cell: str) -> np.int64:
+def _constraint(cell: str) -> str:
+    return Constraint[cell.upper()].name.lower()
+
+
+def _whole_number(cell: str) -> np.int64:
     if not 0 <= int(cell) <= _MOST_WHOLE:
         raise ValueError
     return np.int64(cell)
 
 
-def _real(cell: str) -> float:
+def _number(cell: str) -> float:
     if not 0 <= float(cell) <= _MOST_REAL:
         raise ValueError
     return float(cell)
+
+
+def _number_or_nothing(cell: str) -> float:
+    return float(cell or "nan")
 
 
 def _fraction(cell: str) -> float:
@@ -43,43 +110,16 @@ def _fraction(cell: str) -> float:
     return number
 
 
-# Means and sums of such numbers, and powers of them, stay finite; of two whole ones within int64.
-_MOST_WHOLE, _MOST_REAL = 2**60, 1e30
 _FRACTION = _fraction, np.float64, "a number from 0 to 1, or nothing"
 # By the name or the type of a field: how a cell is read, the column's dtype, and what is right.
 _CELLS: dict[Any, tuple[Callable[[str], Any], Any, str]] = {
-    int: (_whole, np.int64, f"a whole number from 0 to {_MOST_WHOLE}"),
-    "constraint": (lambda cell: Constraint[cell.upper()].name.lower(), np.str_, "none, energy, latency or area"),
+    int: (_whole_number, np.int64, f"a whole number from 0 to {_MOST_WHOLE}"),
+    "constraint": (_constraint, np.str_, "none, energy, latency or area"),
     "fingerprint": (_fingerprint, np.str_, "16 hexadecimal digits"),
     "accuracy": _FRACTION,
     "top5_accuracy": _FRACTION,
     str: (_text, np.str_, "a printable text"),
-    float: (_real, np.float64, f"a number from 0 to {_MOST_REAL:g}"),
-    float | None: (lambda cell: float(cell or "nan"), np.float64, "a number, or nothing"),
+    float: (_number, np.float64, f"a number from 0 to {_MOST_REAL:g}"),
+    float | None: (_number_or_nothing, np.float64, "a number, or nothing"),
+    int | None: (_number_or_nothing, np.float64, "a number, or nothing"),
 }
-_CELLS[int | None] = _CELLS[float | None]
-
-
-def typed(name: str, kind: Any, cells: list[str]) -> np.ndarray:
-    """The cells as an array. ValueError names one that is wrong."""
-    convert, dtype, right = _CELLS.get(name) or _CELLS[kind]
-    values = []
-    for line, cell in enumerate(cells, start=2):
-        try:
-            values.append(convert(cell))
-        except (ValueError, OverflowError, KeyError):
-            raise ValueError(f"line {line}: {name} is {cell[:80]!r}; right: {right}") from None
-    return np.array(values, dtype)
-
-
-def cells_of(text: str, names: tuple[str, ...]) -> list[list[str]]:
-    """The cells of every row; what follows the last newline was cut off while it was written."""
-    lines = csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))
-    if tuple(next(lines, ())) != names:
-        raise ValueError(f"the first line is not {','.join(names)}")
-    rows = []
-    for line, cells in enumerate(lines, start=2):  # the first that is wrong is the last that is read
-        if len(cells) != len(names):
-            raise ValueError(f"line {line} has {len(cells)} cells, not {len(names)}")
-        rows.append(cells)
-    return rows

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from halo_jax.records.run_folder import RecordError
+from halo_jax.records.files import RecordError
 from halo_jax.runtime.visible import visible
 
 LOCK = ".halo_jax.lock"

@@ -3,26 +3,29 @@
 `run(config, workdir, on_round=hook)` calls `hook(arm, row)` in process 0 after each round has been recorded; the event
 file of an arm is such a hook, too. Weights & Biases:
 
+    import halo_jax as hj
     import wandb
-    from halo_jax import run, tensorboard
+    from halo_jax.records.tensorboard import scalars
+
+    def log(arm, row):
+        wandb.log({f"{arm}/{tag}": value for tag, value in scalars(row).items()})
+
     wandb.init(project="halo", config=config.to_dict())
-    log = lambda arm, row: wandb.log({f"{arm}/{tag}": value for tag, value in tensorboard.scalars(row).items()})
-    run.run(config, "runs/x", on_round=log)
+    hj.run(config, "runs/x", on_round=log)
 
 and MLflow:
 
-    import mlflow
-    from halo_jax import run, tensorboard
+    def log(arm, row):
+        mlflow.log_metrics(scalars(row), step=row.round)
+
     with mlflow.start_run():
-        log = lambda arm, row: mlflow.log_metrics(tensorboard.scalars(row), step=row.round)
-        run.run(config, "runs/x", on_round=log)
+        hj.run(config, "runs/x", on_round=log)
 """
 
-import contextlib
 import importlib.util
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +33,8 @@ import numpy as np
 
 from halo_jax.config import ConfigError
 from halo_jax.records import run_folder
-from halo_jax.records.run_folder import RecordError, RoundRecord
-from halo_jax.runtime.visible import visible
+from halo_jax.records.files import errors_of
+from halo_jax.records.rows import RoundRecord
 
 FOLDER, EVENT_FILES = "tensorboard", "events.out.tfevents.*"  # in the folder of an arm, and what lies there
 OnRound = Callable[[str, RoundRecord], Any]  # told an arm's name and the row of a round that has been recorded
@@ -78,7 +81,7 @@ class EventFile:
 
         self._folder = folder / FOLDER
         rounds = run_folder.read(folder).rounds
-        with _errors_of(self._folder):
+        with errors_of(self._folder):
             self._folder.mkdir(exist_ok=True)
             for old in self._folder.glob(EVENT_FILES):
                 old.unlink()
@@ -94,7 +97,7 @@ class EventFile:
 
     def close(self) -> None:
         """Close the file. Raises RecordError."""
-        with _errors_of(self._folder):
+        with errors_of(self._folder):
             self._writer.close()
 
     def _add(self, row: RoundRecord, wall_time: float) -> None:
@@ -103,7 +106,7 @@ class EventFile:
         event: Any = vars(event_pb2)["Event"](wall_time=wall_time, step=int(row.round))
         for tag, value in scalars(row).items():
             event.summary.value.add(tag=tag, simple_value=value)
-        with _errors_of(self._folder):
+        with errors_of(self._folder):
             self._writer.write_event(event)
             self._writer.flush()
 
@@ -111,11 +114,3 @@ class EventFile:
 def _tag(name: str) -> str:
     payload = name.removeprefix("payload_")
     return _TAGS.get(name) or (f"payload/{payload}" if payload != name else f"hardware/{name}")
-
-
-@contextlib.contextmanager
-def _errors_of(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise RecordError(f"{visible(folder)}: {error.strerror or error}") from error

@@ -13,9 +13,11 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from halo_jax.records import run_folder
+from halo_jax.records import files
+from halo_jax.records.columns import csv_text
+from halo_jax.records.names import arm_label
 from halo_jax.records.run_folder import Run
-from halo_jax.types import Constraint, arm_label
+from halo_jax.types import Constraint
 
 GROUPS = (Constraint.ENERGY, Constraint.LATENCY, Constraint.AREA)
 KILOBYTE_BITS = 8000
@@ -156,7 +158,7 @@ def render_rich(rows: Sequence[TableRow]) -> Table:
 
 def write_csv(rows: Sequence[TableRow], path: str | Path) -> None:
     """Write the rows, unrounded. Raises RecordError."""
-    run_folder.write(path, run_folder.csv_text([TableRow._fields, *rows]))
+    files.write(path, csv_text([TableRow._fields, *rows]))
 
 
 def _rich_cell(cell: Cell) -> Text:

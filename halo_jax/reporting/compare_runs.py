@@ -12,16 +12,17 @@ from rich.console import Console
 from halo_jax import figures
 from halo_jax.config import ConfigError, schema
 from halo_jax.config.entries import changes_result
-from halo_jax.records import run_folder
+from halo_jax.records import files, run_folder
 from halo_jax.records.claim import FIGURES, require_no_links
+from halo_jax.records.files import RecordError
 from halo_jax.records.folder_lock import lock
-from halo_jax.records.run_folder import RecordError, Run
+from halo_jax.records.names import without_seed
+from halo_jax.records.run_folder import Run
 from halo_jax.reporting import arm_table, html_page, seed_table
 from halo_jax.reporting.terminal import say
 from halo_jax.reporting.write_reports import save_comparison
 from halo_jax.runtime import safe_files
 from halo_jax.runtime.visible import visible
-from halo_jax.types import without_seed
 
 RUNS = "runs.json"  # which runs were compared; marks the folder of a report
 _FILES = ("table.csv", "comparison.csv", "report.html", RUNS)  # and figures
@@ -50,7 +51,7 @@ def compare(folders: Sequence[str | Path], workdir: str | Path, *, console: Cons
     if not runs:
         raise ConfigError(f"none of {len(read)} runs has a finished round: {', '.join(read)}")
     with _replacing(workdir):
-        run_folder.write(workdir / RUNS, json.dumps(dict(zip(read, map(str, paths), strict=True)), indent=2) + "\n")
+        files.write_json(workdir / RUNS, dict(zip(read, map(str, paths), strict=True)))
         _write(runs, workdir, console)
     for name in (name for name in read if name not in runs):
         say(console, f"left out, without a round: {name}")
@@ -71,7 +72,7 @@ def _write(runs: Mapping[str, Run], workdir: Path, console: Console) -> None:
     captions = {path: caption for caption, path in drawn.items()}  # of seeds, where one is drawn of both
     pictures = {caption: path.read_bytes() for path, caption in captions.items()}
     text = html_page.html(f"{len(runs)} runs", runs, pictures, comparison=compared, caption=caption)
-    run_folder.write(workdir / "report.html", text)
+    files.write(workdir / "report.html", text)
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
@@ -132,7 +133,7 @@ def _inside(folder: Path) -> list[Path]:
     """The folders in one, in the order of an experiment's arms."""
     inside = sorted(filter(safe_files.is_real_folder, folder.iterdir()))
     try:
-        arms = run_folder.read_json(folder / run_folder.CONFIG).get("arms")
+        arms = run_folder.recorded_config(folder).get("arms")
     except RecordError:  # no config, or of something else
         arms = None
     order = {arm: place for place, arm in enumerate(arms) if isinstance(arm, str)} if isinstance(arms, list) else {}
@@ -222,6 +223,6 @@ def _require_report(workdir: Path) -> None:
 
 def _are_runs(path: Path) -> bool:
     try:
-        return all(isinstance(place, str) for place in run_folder.read_json(path).values())
+        return all(isinstance(place, str) for place in files.read_json(path).values())
     except RecordError:
         return False

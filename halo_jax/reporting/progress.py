@@ -6,7 +6,7 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from halo_jax.records.run_folder import RoundRecord
+from halo_jax.records.rows import RoundRecord
 from halo_jax.reporting.terminal import say
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from halo_jax.config.plan import seed_folder
-from halo_jax.records import run_folder
+from halo_jax.records import files, run_folder
 from halo_jax.records.claim import TABLES
 from halo_jax.reporting import html_page
 
@@ -42,11 +42,11 @@ def _section(part: Part) -> list[str]:
     lines = [f"<p>{escape(part.about)}</p>", f"<pre>{escape(part.command)}</pre>"]
     if part.failed:
         return [*lines, f"<p><b>Not run:</b> {escape(part.failed)}</p>"]
-    config = run_folder.read_json(part.folder / run_folder.CONFIG)
+    config = run_folder.recorded_config(part.folder)
     seeds = config["seeds"] or [config["seed"]]
     lines.append(f'<p class="small">seeds {", ".join(map(str, seeds))}; run folder {escape(str(part.folder))}</p>')
     for path in _tables(part.folder):
-        columns = run_folder.read_columns(path)
+        columns = files.read_columns(path)
         rows = list(zip(*columns.values(), strict=True))
         lines += [f"<h3>{escape(path.stem.replace('_', ' '))}</h3>", html_page.grid(list(columns), rows[:_SHOWN])]
         if len(rows) > _SHOWN:
@@ -90,7 +90,7 @@ def machine_facts(folders: Sequence[Path]) -> dict[str, str]:
     """The device, versions and commit that the runs in these folders recorded; several where they differ."""
     facts: dict[str, dict[str, None]] = {"device": {}, "versions": {}, "commit": {}}
     for path in sorted(path for folder in folders for path in folder.rglob(run_folder.SUMMARY)):
-        summary = run_folder.read_json(path)
+        summary = files.read_json(path)
         versions = ", ".join(f"{name} {version}" for name, version in summary.get("versions", {}).items())
         for name, value in zip(facts, (summary.get("device"), versions, summary.get("git_commit")), strict=True):
             facts[name][str(value)] = None

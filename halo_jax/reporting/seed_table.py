@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from halo_jax.paper import NOTES, printed
+from halo_jax.records.names import arm_label, without_seed
 from halo_jax.records.run_folder import Run
-from halo_jax.types import Cost, arm_label, without_seed
+from halo_jax.types import Cost
 
 MEGABYTE_BITS = 8_000_000
 

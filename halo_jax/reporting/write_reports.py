@@ -9,7 +9,8 @@ from rich.console import Console
 from halo_jax import figures
 from halo_jax.config import Config, plan
 from halo_jax.config.plan import Experiment
-from halo_jax.records import run_folder
+from halo_jax.records import files, run_folder
+from halo_jax.records.columns import csv_text
 from halo_jax.records.run_folder import Run
 from halo_jax.reporting import arm_table as tables
 from halo_jax.reporting import html_page, paper_claims, seed_table
@@ -22,7 +23,7 @@ def has_ended(one: Experiment) -> bool:
     """Whether every arm of an experiment of arms is finished, and its report stands. Raises RecordError."""
     summaries = [folder / run_folder.SUMMARY for folder in one.arms().values()]
     there = all(path.exists() for path in [*summaries, one.folder / _PAGE])
-    return there and all(run_folder.read_json(path).get("finished") for path in summaries)
+    return there and all(files.read_json(path).get("finished") for path in summaries)
 
 
 def report(one: Experiment, console: Console) -> None:
@@ -32,7 +33,7 @@ def report(one: Experiment, console: Console) -> None:
     tables.write_csv(rows, folder / "table.csv")
     drawn = figures.save_all(runs, folder)
     found = _claims(one, [runs])
-    run_folder.write(folder / _PAGE, html_page.html(one.config.name, runs, _pictures(drawn), claims=found))
+    files.write(folder / _PAGE, html_page.html(one.config.name, runs, _pictures(drawn), claims=found))
     console.print(tables.render_rich(rows))
     if found:
         console.print(paper_claims.render(found, one.config.dataset))
@@ -59,11 +60,11 @@ def _compare(one: Experiment, runs: Mapping[str, Run], console: Console | None) 
     folder, lines = one.folder, list(_lines(one, runs))
     fields = lines[0][0]
     cells = [(*point.values(), *row) for point, row in lines]
-    drawn = save_comparison(folder, run_folder.read_json(folder / run_folder.CONFIG), cells, runs, fields)
+    drawn = save_comparison(folder, run_folder.recorded_config(folder), cells, runs, fields)
     rows = [row._replace(arm=": ".join(filter(None, (plan.label(point), row.arm)))) for point, row in lines]
     caption = seed_table.caption(one.config.evaluation.target_percent, one.config.paper)
     found = [] if one.config.sweep else _claims(one, _by_seed(runs))
-    run_folder.write(
+    files.write(
         folder / _PAGE, html_page.comparison_html(one.config.name, rows, runs, _pictures(drawn), caption, found)
     )
     if console:
@@ -81,8 +82,8 @@ def save_comparison(
     fields: Iterable[str] = (),
 ) -> dict[str, Path]:
     """Write comparison.csv, of `comparison.Row`s after the values of swept `fields`, and draw it: caption -> path."""
-    run_folder.write(folder / "comparison.csv", run_folder.csv_text([[*fields, *seed_table.Row._fields], *rows]))
-    tables = {"comparison": run_folder.read_columns(folder / "comparison.csv", texts=("arm",))}
+    files.write(folder / "comparison.csv", csv_text([[*fields, *seed_table.Row._fields], *rows]))
+    tables = {"comparison": files.read_columns(folder / "comparison.csv", texts=("arm",))}
     return figures.save_comparison(config, tables, runs, folder)
 
 
@@ -108,7 +109,7 @@ def _claims(one: Experiment, seeds: Sequence[Mapping[str, Run]]) -> list[paper_c
         (one.folder / "claims.csv").unlink(missing_ok=True)  # of a launch that asked for them
         return []
     found = paper_claims.claims(seeds, one.config.dataset)
-    run_folder.write(one.folder / "claims.csv", run_folder.csv_text([paper_claims.Claim._fields, *found]))
+    files.write(one.folder / "claims.csv", csv_text([paper_claims.Claim._fields, *found]))
     return found
 
 

@@ -12,7 +12,7 @@ from ml_collections import config_flags
 from halo_jax.config import ConfigError, all_fields, cohort_size, explain, unknown_field, validate
 from halo_jax.datasets import DatasetError
 from halo_jax.records.checkpoint import CheckpointError
-from halo_jax.records.run_folder import RecordError
+from halo_jax.records.files import RecordError
 from halo_jax.reporting import compare_runs
 from halo_jax.reporting.field_table import print_fields
 from halo_jax.runner.run_experiment import run

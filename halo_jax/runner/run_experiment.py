@@ -17,8 +17,9 @@ from halo_jax import datasets, figures
 from halo_jax.config import Config, naming, plan
 from halo_jax.config.arms import expand_arms, recorded
 from halo_jax.config.plan import Experiment
-from halo_jax.records import label_counts, run_folder
+from halo_jax.records import files, label_counts, run_folder
 from halo_jax.records.claim import claim, require_same
+from halo_jax.records.columns import csv_text
 from halo_jax.records.folder_lock import lock
 from halo_jax.records.tensorboard import OnRound, check_installed
 from halo_jax.reporting.progress import Display
@@ -133,7 +134,7 @@ def _open(whole: Experiment, overwrite: bool, held: contextlib.ExitStack) -> Non
             (held if one is whole else briefly).enter_context(claim(one.folder, one.config, overwrite, figures.FILES))
             for leaf in whole.leaves() if one is whole and not overwrite else ():
                 require_same(leaf.folder, leaf.config)
-            run_folder.write(one.folder / run_folder.CONFIG, _json(one.config))
+            files.write(one.folder / run_folder.CONFIG, _json(one.config))
 
 
 def _train(
@@ -172,13 +173,13 @@ def _place(one: Experiment, whole: Experiment) -> str:
 
 def _create(one: Experiment, arms: Sequence[Arm]) -> None:
     if one.config.arms:
-        run_folder.write(one.folder / run_folder.CONFIG, _json(one.config))
+        files.write(one.folder / run_folder.CONFIG, _json(one.config))
     held = label_counts.rows(to_records.label_counts(arms[0].parts))
-    table = run_folder.csv_text([held[0]._fields, *held])
+    table = csv_text([held[0]._fields, *held])
     for arm in arms:
         if not (arm.folder / run_folder.CONFIG).exists():
             run_folder.create(arm.folder, recorded(arm.config))
-        run_folder.write(arm.folder / run_folder.LABELS, table)
+        files.write(arm.folder / run_folder.LABELS, table)
 
 
 def _json(config: Config) -> str:

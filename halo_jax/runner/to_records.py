@@ -18,7 +18,8 @@ from halo_jax.federation.round import ClientResults, FederationState
 from halo_jax.numerics import contraction, dead_layers
 from halo_jax.records import label_counts as labels
 from halo_jax.records.digest import tree_sha256
-from halo_jax.records.run_folder import ClientRecord, FingerprintRecord, RoundRecord, Run
+from halo_jax.records.rows import ClientRecord, FingerprintRecord, RoundRecord
+from halo_jax.records.run_folder import Run
 from halo_jax.runner.build import Parts
 from halo_jax.types import Constraint
 

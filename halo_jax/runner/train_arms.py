@@ -14,6 +14,7 @@ from halo_jax.federation.round import ClientResults, FederationState, init_state
 from halo_jax.numerics import dead_layers
 from halo_jax.records import run_folder
 from halo_jax.records.checkpoint import Checkpoints
+from halo_jax.records.rows import FingerprintRecord, RoundRecord
 from halo_jax.records.tensorboard import EventFile, OnRound
 from halo_jax.reporting.progress import Display
 from halo_jax.runner import to_records
@@ -146,7 +147,7 @@ class _Round(NamedTuple):
     listeners: Sequence[OnRound]
 
 
-def _record_round(one: _Round, reported: set[int], display: Display) -> run_folder.RoundRecord:
+def _record_round(one: _Round, reported: set[int], display: Display) -> RoundRecord:
     """Record a round of one arm, and say what a person should know of it."""
     arm, config, parts, answers, number = one.arm, one.arm.config, one.arm.parts, one.answers, one.number
     rows = to_records.client_rows(number, answers, parts)
@@ -181,7 +182,7 @@ def _nobody(arm: str, round: int, answers: ClientResults) -> str:
 
 
 def _say_fingerprints(
-    arm: str, round: int, prints: list[run_folder.FingerprintRecord], answers: ClientResults, display: Display
+    arm: str, round: int, prints: list[FingerprintRecord], answers: ClientResults, display: Display
 ) -> None:
     stages = {row.stage: row.fingerprint for row in prints}
     stages["update"] = to_records.fingerprint_of(answers.update)

@@ -18,8 +18,9 @@ from halo_jax.datasets import DatasetError
 from halo_jax.hardware import PLATFORMS
 from halo_jax.hardware.device_file import text_of
 from halo_jax.models import MODELS
-from halo_jax.records import run_folder
+from halo_jax.records import files, run_folder
 from halo_jax.records.claim import DEVICE, TABLES, claim, holds_study
+from halo_jax.records.columns import csv_text
 from halo_jax.reporting.terminal import say
 from halo_jax.runner.lookup import require_known
 from halo_jax.runtime.visible import visible
@@ -56,12 +57,12 @@ def run_study(config: Config, workdir: str | Path, *, overwrite: bool = False, c
     )
     chip, tables = chip_of(config), _answer(config)
     with claim(workdir, config, overwrite or holds_study(workdir, config.study), figures.FILES):
-        run_folder.write(workdir / run_folder.CONFIG, json.dumps(recorded(config), indent=2) + "\n")
-        run_folder.write(workdir / DEVICE, text_of(chip.device, config.hardware.name))
+        files.write_json(workdir / run_folder.CONFIG, recorded(config))
+        files.write(workdir / DEVICE, text_of(chip.device, config.hardware.name))
         for name, table in tables.items():
             _write(workdir / TABLES, name, table)
-        columns = {name: run_folder.read_columns(workdir / TABLES / f"{name}.csv") for name in tables}
-        drawn = figures.save_study(run_folder.read_json(workdir / run_folder.CONFIG), columns, workdir)
+        columns = {name: files.read_columns(workdir / TABLES / f"{name}.csv") for name in tables}
+        drawn = figures.save_study(run_folder.recorded_config(workdir), columns, workdir)
     for table in tables.values():
         if table.shown:
             console.print(table.drawn or render(table))
@@ -113,6 +114,6 @@ def _is_number(value: Any) -> bool:
 
 def _write(folder: Path, name: str, table: Table) -> None:
     rows: Sequence[Any] = table.rows
-    run_folder.write(folder / f"{name}.csv", run_folder.csv_text([rows[0]._fields, *rows]))
-    plain: Mapping[str, Any] = {"title": table.title, "rows": [run_folder.plain(row._asdict()) for row in rows]}
-    run_folder.write(folder / f"{name}.json", json.dumps(plain, indent=1) + "\n")
+    files.write(folder / f"{name}.csv", csv_text([rows[0]._fields, *rows]))
+    plain: Mapping[str, Any] = {"title": table.title, "rows": [files.plain(row._asdict()) for row in rows]}
+    files.write(folder / f"{name}.json", json.dumps(plain, indent=1) + "\n")

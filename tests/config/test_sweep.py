@@ -9,7 +9,7 @@ from halo_jax.config import FIELDS, ConfigError, default
 from halo_jax.config import plan as sweep
 from halo_jax.config.plan import plan, points
 from halo_jax.records import run_folder
-from halo_jax.records.run_folder import read_columns
+from halo_jax.records.files import read_columns
 from halo_jax.studies.run_study import run_study
 from tests.toy_run import launch, toy_config, without_seconds
 

@@ -11,7 +11,8 @@ from matplotlib.patches import Rectangle
 from halo_jax import figures
 from halo_jax.config import schema
 from halo_jax.figures import STUDY_FIGURES, front
-from halo_jax.records import run_folder
+from halo_jax.records import files
+from halo_jax.records.columns import csv_text
 from halo_jax.studies import STUDIES
 
 BITS = ("weights_bits", "activations_bits", "errors_bits")
@@ -328,8 +329,8 @@ def test_real_studies_are_drawn(tmp_path, fields, names):
     config.update_from_flattened_dict({"dataset": "cifar10", "model": "small_cnn"} | fields)
     tables = {}
     for name, table in STUDIES[config.study](config).items():
-        run_folder.write(tmp_path / f"{name}.csv", run_folder.csv_text([table.rows[0]._fields, *table.rows]))
-        tables[name] = run_folder.read_columns(tmp_path / f"{name}.csv")
+        files.write(tmp_path / f"{name}.csv", csv_text([table.rows[0]._fields, *table.rows]))
+        tables[name] = files.read_columns(tmp_path / f"{name}.csv")
     drawn = figures.save_study(config.to_dict(), tables, tmp_path)
     assert {path.stem for path in drawn.values()} == names
     for path in drawn.values():

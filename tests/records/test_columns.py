@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from halo_jax.records.columns import cells_of, typed
+from halo_jax.records.columns import guessed, typed
+from halo_jax.records.files import complete_rows
 
 
 def test_cells_become_columns_of_their_type():
@@ -35,7 +36,7 @@ def test_a_wrong_cell_is_named_with_its_line_and_what_is_right(name, kind, cell,
 
 
 def test_a_line_that_was_cut_off_is_left_out():
-    assert cells_of("a,b\n1,2\n3,", ("a", "b")) == [["1", "2"]]
+    assert complete_rows("a,b\n1,2\n3,", ("a", "b")) == [["1", "2"]]
 
 
 @pytest.mark.parametrize(
@@ -43,4 +44,10 @@ def test_a_line_that_was_cut_off_is_left_out():
 )
 def test_a_table_of_another_form_is_refused(text, wrong):
     with pytest.raises(ValueError, match=wrong):
-        cells_of(text, ("a", "b"))
+        complete_rows(text, ("a", "b"))
+
+
+def test_columns_of_any_table_are_numbers_where_every_cell_is_one():
+    numbers, texts = guessed(["1", "", "2.5"]), guessed(["1", "8-8-8"])
+    np.testing.assert_array_equal(numbers, [1, np.nan, 2.5])
+    assert texts.tolist() == ["1", "8-8-8"]

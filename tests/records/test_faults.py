@@ -19,7 +19,7 @@ from halo_jax.config.arms import expand_arms
 from halo_jax.datasets import DatasetError
 from halo_jax.records import run_folder as record
 from halo_jax.records.checkpoint import CheckpointError, Checkpoints
-from halo_jax.records.run_folder import RecordError
+from halo_jax.records.files import RecordError
 from halo_jax.reporting import arm_table, html_page
 from halo_jax.runner import run_experiment
 from halo_jax.runner.build import assemble_all

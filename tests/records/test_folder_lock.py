@@ -6,8 +6,8 @@ import stat
 import pytest
 
 from halo_jax import figures
+from halo_jax.records.files import RecordError
 from halo_jax.records.folder_lock import LOCK, lock
-from halo_jax.records.run_folder import RecordError
 from tests.records.test_stranger_folders import content, folder, go_on, made, report
 
 __all__ = ["folder", "made"]  # fixtures

@@ -6,7 +6,7 @@ import shutil
 
 from rich.console import Console
 
-from halo_jax.records import run_folder
+from halo_jax.records import files
 from halo_jax.reporting import compare_runs
 from tests.records.test_stranger_folders import made
 
@@ -41,4 +41,4 @@ def test_names_of_folders_are_data_wherever_they_are_shown(made, tmp_path):
     page = (tmp_path / "report" / "report.html").read_text()
     assert "<script>" not in page
     assert "&lt;script&gt;/run" in page
-    assert set(run_folder.read_columns(tmp_path / "report" / "table.csv")["arm"].tolist()) == set(runs)
+    assert set(files.read_columns(tmp_path / "report" / "table.csv")["arm"].tolist()) == set(runs)

@@ -8,7 +8,8 @@ import pytest
 
 from halo_jax.config import default
 from halo_jax.records import run_folder
-from halo_jax.records.run_folder import ClientRecord, FingerprintRecord, RoundRecord
+from halo_jax.records.columns import csv_text
+from halo_jax.records.rows import ClientRecord, FingerprintRecord, RoundRecord
 from halo_jax.runtime import safe_files
 from tests.record_fixture import write_run
 
@@ -132,7 +133,7 @@ def test_clients_of_a_round_are_written_before_the_round(folder, monkeypatch):
 def test_read_leaves_out_a_round_that_is_not_complete(folder):
     run_folder.append(folder, ROUND, [CLIENT], PRINTS)
     with open(folder / "clients.csv", "a") as file:
-        file.write(run_folder.csv_text([CLIENT._replace(round=2)]) + "2,1,ener")
+        file.write(csv_text([CLIENT._replace(round=2)]) + "2,1,ener")
     run = run_folder.read(folder)
     assert run.clients["round"].tolist() == [1]
     assert run.summary == {}

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from halo_jax.records import run_folder
-from halo_jax.records.run_folder import ClientRecord, FingerprintRecord, RecordError
+from halo_jax.records import files, run_folder
+from halo_jax.records.files import RecordError
+from halo_jax.records.rows import ClientRecord, FingerprintRecord
 from tests.record_fixture import client_rows, round_row
 
 CLIENTS = client_rows("8-8-8", 1, 1)
@@ -116,10 +117,10 @@ def test_append_outside_a_run_folder_fails(tmp_path):
 def test_a_column_that_is_too_short_is_told_with_its_line(tmp_path):
     (tmp_path / "labels.csv").write_text("client,images\n0,5\n1\n")
     with pytest.raises(RecordError) as error:
-        run_folder.read_columns(tmp_path / "labels.csv")
+        files.read_columns(tmp_path / "labels.csv")
     assert "line 3 has 1 cells, not 2" in one_line(error, "labels.csv")
     (tmp_path / "labels.csv").write_text("client,images\n")
-    assert {name: len(column) for name, column in run_folder.read_columns(tmp_path / "labels.csv").items()} == {
+    assert {name: len(column) for name, column in files.read_columns(tmp_path / "labels.csv").items()} == {
         "client": 0,
         "images": 0,
     }

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from halo_jax.config import schema
-from halo_jax.records import run_folder
+from halo_jax.records import files, run_folder
 from halo_jax.records.claim import claim
 from halo_jax.records.folder_lock import LOCK
 
@@ -20,7 +20,7 @@ def folder(tmp_path):
 def test_a_second_launch_is_refused_and_the_folder_is_free_afterwards(folder):
     with claim(folder, schema.default(), False):
         with (
-            pytest.raises(run_folder.RecordError, match="another launch is running"),
+            pytest.raises(files.RecordError, match="another launch is running"),
             claim(folder, schema.default(), True),
         ):
             pass
@@ -40,7 +40,7 @@ def test_overwrite_deletes_what_a_run_made_and_nothing_else(folder):
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\x00\xff"])
 def test_a_broken_config_is_one_line_and_is_kept(folder, text):
     (folder / run_folder.CONFIG).write_text(text)
-    with pytest.raises(run_folder.RecordError) as caught, claim(folder, schema.default(), True):
+    with pytest.raises(files.RecordError) as caught, claim(folder, schema.default(), True):
         pass
     assert run_folder.CONFIG in str(caught.value)
     assert "\n" not in str(caught.value)

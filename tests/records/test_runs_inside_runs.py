@@ -7,10 +7,10 @@ import shutil
 import pytest
 
 from halo_jax.config import ConfigError, schema
-from halo_jax.records import run_folder
+from halo_jax.records import files, run_folder
 from halo_jax.records.claim import claim
+from halo_jax.records.files import RecordError
 from halo_jax.records.folder_lock import lock
-from halo_jax.records.run_folder import RecordError
 from halo_jax.reporting import compare_runs
 from halo_jax.runner import run_experiment
 from halo_jax.studies.run_study import run_study
@@ -85,7 +85,7 @@ def test_overwrite_finds_what_is_in_its_way_before_it_deletes(trained, tmp_path)
 def test_overwrite_deletes_nothing_under_a_launch_that_begins_meanwhile(trained, tmp_path, monkeypatch):
     folder, begun = shutil.copytree(trained, tmp_path / "run"), contextlib.ExitStack()
     config = toy_config(arms=("8-8-8",), seeds=(0, 1), rounds=1)
-    inner = schema.of_record(run_folder.read_json(folder / "seed_0" / "config.json"))
+    inner = schema.of_record(files.read_json(folder / "seed_0" / "config.json"))
     found_free = []
 
     @contextlib.contextmanager
@@ -122,10 +122,10 @@ def test_a_report_needs_no_folder_of_somebody_else_to_be_readable(tmp_path):
 def test_a_title_of_seeds_is_a_text(tmp_path, names, shown):
     for seed, name in enumerate(names):
         write_run(tmp_path / "runs" / name, "8-8-8", rounds=2)
-        recorded = run_folder.read_json(tmp_path / "runs" / name / "config.json") | {"seed": seed}
-        run_folder.write(tmp_path / "runs" / name / "config.json", json.dumps(recorded))
+        recorded = files.read_json(tmp_path / "runs" / name / "config.json") | {"seed": seed}
+        files.write(tmp_path / "runs" / name / "config.json", json.dumps(recorded))
     compare(tmp_path / "runs", to=tmp_path / "report")
-    assert run_folder.read_columns(tmp_path / "report" / "comparison.csv", texts=("arm",))["arm"].tolist() == shown
+    assert files.read_columns(tmp_path / "report" / "comparison.csv", texts=("arm",))["arm"].tolist() == shown
 
 
 def test_runs_that_are_written_alike_are_told_apart(tmp_path):
@@ -139,8 +139,8 @@ def test_finished_runs_without_a_last_accuracy_or_cost_are_compared_as_far_as_th
     for seed in (0, 1):
         folder = tmp_path / "runs" / f"seed_{seed}"
         write_run(folder, "8-8-8", rounds=2)
-        config = run_folder.read_json(folder / "config.json") | {"seed": seed, "paper": "table2"}
-        run_folder.write(folder / "config.json", json.dumps(config))
+        config = files.read_json(folder / "config.json") | {"seed": seed, "paper": "table2"}
+        files.write(folder / "config.json", json.dumps(config))
         for table, column, cell in (("rounds.csv", "accuracy", ""), ("clients.csv", "energy_mj", "0")):
             header, *rows = (folder / table).read_text().splitlines()
             at = header.split(",").index(column)

@@ -15,11 +15,11 @@ from rich.console import Console
 
 from halo_jax import figures
 from halo_jax.config import Config, ConfigError, plan, schema
-from halo_jax.records import run_folder
+from halo_jax.records import files, run_folder
 from halo_jax.records.checkpoint import Checkpoints
 from halo_jax.records.claim import claim
+from halo_jax.records.files import RecordError
 from halo_jax.records.folder_lock import LOCK, lock
-from halo_jax.records.run_folder import RecordError
 from halo_jax.reporting import compare_runs
 from halo_jax.runtime import safe_files
 from tests.record_fixture import write_run
@@ -47,7 +47,7 @@ def made(tmp_path_factory) -> Path:
     (folder / "figures").mkdir()
     (folder / "figures" / "cost_by_round.png").write_bytes(b"png")
     (folder / "report.html").write_text("page")
-    run_folder.write(folder / "config.json", json.dumps(config_of_the_run().to_dict()))
+    files.write(folder / "config.json", json.dumps(config_of_the_run().to_dict()))
     return folder
 
 

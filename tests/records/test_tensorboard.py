@@ -9,7 +9,7 @@ from tensorboardX.crc32c import crc32c
 from tensorboardX.proto.event_pb2 import Event
 
 from halo_jax.config import ConfigError
-from halo_jax.records import run_folder, tensorboard
+from halo_jax.records import files, run_folder, tensorboard
 from tests import record_fixture
 from tests.toy_run import launch, toy_config
 
@@ -91,5 +91,5 @@ def test_without_the_library_nothing_is_written(tmp_path, monkeypatch):
 def test_a_file_that_cannot_be_written_is_one_line(tmp_path):
     record_fixture.write_run(tmp_path / "halo_ps", rounds=1)
     (tmp_path / "halo_ps" / tensorboard.FOLDER).write_text("in the way")
-    with pytest.raises(run_folder.RecordError, match="halo_ps/tensorboard: File exists"):
+    with pytest.raises(files.RecordError, match="halo_ps/tensorboard: File exists"):
         tensorboard.EventFile(tmp_path / "halo_ps")

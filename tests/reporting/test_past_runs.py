@@ -9,8 +9,8 @@ from rich.console import Console
 
 from halo_jax import figures
 from halo_jax.config import ConfigError
-from halo_jax.records import run_folder
-from halo_jax.records.run_folder import read_columns
+from halo_jax.records import files, run_folder
+from halo_jax.records.files import read_columns
 from halo_jax.reporting import compare_runs
 from tests import record_fixture
 
@@ -122,12 +122,12 @@ def test_a_field_that_is_younger_than_a_run_has_its_default(runs, tmp_path):
         (lambda run: shutil.rmtree(run), ConfigError, "is no folder"),
         (lambda run: (run / "rounds.csv").unlink(), ConfigError, "holds no run"),
         (lambda run: run_folder.resume(run, 0) or (run / "summary.json").unlink(), ConfigError, "has a finished round"),
-        (lambda run: (run / "config.json").write_text("{"), run_folder.RecordError, "config.json"),
-        (lambda run: configure(run, recipe=3), run_folder.RecordError, "config.json: recipe.name is missing"),
-        (lambda run: configure(run, new=3), run_folder.RecordError, "config.json: unknown field 'new'"),
-        (lambda run: configure(run, width="x"), run_folder.RecordError, "config.json: "),
-        (lambda run: configure(run, width=-1), run_folder.RecordError, "config.json: width=-1"),
-        (lambda run: (run / "rounds.csv").write_text("round\n"), run_folder.RecordError, "rounds.csv"),
+        (lambda run: (run / "config.json").write_text("{"), files.RecordError, "config.json"),
+        (lambda run: configure(run, recipe=3), files.RecordError, "config.json: recipe.name is missing"),
+        (lambda run: configure(run, new=3), files.RecordError, "config.json: unknown field 'new'"),
+        (lambda run: configure(run, width="x"), files.RecordError, "config.json: "),
+        (lambda run: configure(run, width=-1), files.RecordError, "config.json: width=-1"),
+        (lambda run: (run / "rounds.csv").write_text("round\n"), files.RecordError, "rounds.csv"),
     ],
 )
 def test_a_folder_that_cannot_be_compared_is_one_line_and_nothing_is_written(runs, tmp_path, change, error, words):

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from halo_jax.records.run_folder import RoundRecord
+from halo_jax.records.rows import RoundRecord
 from halo_jax.reporting.progress import Display, describe
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from halo_jax.records import run_folder
+from halo_jax.records import files, run_folder
 from halo_jax.reporting import reproduction
 from halo_jax.reporting.reproduction import Part
 from tests.record_fixture import write_run
@@ -18,11 +18,11 @@ def folder(tmp_path_factory):
     """An experiment of two seeds, as far as the page reads it."""
     folder = tmp_path_factory.mktemp("part")
     run = write_run(folder / "seed_0" / "8-8-8", "8-8-8", rounds=2)
-    run_folder.write(folder / run_folder.CONFIG, json.dumps({**run.config, "seeds": [0, 1]}))
-    run_folder.write(folder / "comparison.csv", "arm,accuracy_percent\n8-8-8,80.25\n")
-    run_folder.write(folder / "claims.csv", "row,ours\nHaLo-FL,-36.5\n")
+    files.write(folder / run_folder.CONFIG, json.dumps({**run.config, "seeds": [0, 1]}))
+    files.write(folder / "comparison.csv", "arm,accuracy_percent\n8-8-8,80.25\n")
+    files.write(folder / "claims.csv", "row,ours\nHaLo-FL,-36.5\n")
     for path in ("figures/sweep.png", "seed_0/figures/precision_tree.png"):
-        run_folder.write(folder / path, b"\x89PNG")
+        files.write(folder / path, b"\x89PNG")
     return folder
 
 
@@ -45,8 +45,8 @@ def test_what_could_not_run_says_why(folder):
 
 
 def test_long_tables_are_cut_with_a_word(tmp_path, folder):
-    run_folder.write(tmp_path / run_folder.CONFIG, json.dumps({"seeds": [], "seed": 7}))
-    run_folder.write(tmp_path / "tables" / "grid.csv", "n\n" + "".join(f"{i}\n" for i in range(100)))
+    files.write(tmp_path / run_folder.CONFIG, json.dumps({"seeds": [], "seed": 7}))
+    files.write(tmp_path / "tables" / "grid.csv", "n\n" + "".join(f"{i}\n" for i in range(100)))
     text = page([Part("Fig. 1", "", "python", tmp_path)])
     assert "40 more rows" in text
     assert "seeds 7" in text

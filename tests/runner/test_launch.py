@@ -13,7 +13,7 @@ from absl import flags
 
 from halo_jax.datasets import DATASETS
 from halo_jax.models import MODELS
-from halo_jax.records import run_folder
+from halo_jax.records import files, run_folder
 from halo_jax.runner import command_line
 from halo_jax.runtime.signals import Stopped
 from halo_jax.selectors import SELECTORS
@@ -224,7 +224,7 @@ def test_a_broken_run_folder_is_one_line_and_status_1(call, tmp_path):
         (KeyboardInterrupt(), 130),
         (Stopped(signal.SIGINT, "after round 3 of halo_ps"), 130),
         (Stopped(signal.SIGTERM, "after round 3 of halo_ps"), 143),
-        (run_folder.RecordError("rounds.csv: No space left on device"), 1),
+        (files.RecordError("rounds.csv: No space left on device"), 1),
     ],
 )
 def test_a_run_that_stops_says_so_in_one_line(call, monkeypatch, error, status):

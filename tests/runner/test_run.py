@@ -13,7 +13,8 @@ from jax.experimental.compilation_cache import compilation_cache
 from halo_jax.config import ConfigError
 from halo_jax.datasets import DatasetError
 from halo_jax.numerics import contraction
-from halo_jax.records import run_folder
+from halo_jax.records import files, run_folder
+from halo_jax.records.rows import RoundRecord
 from halo_jax.runtime.signals import Stopped
 from tests.toy_run import ARMS, ROUNDS, launch, toy_config, without_seconds
 
@@ -154,7 +155,7 @@ def test_a_person_sees_the_setting_every_round_and_the_table(whole):
 @pytest.mark.parametrize("arm", ARMS)
 def test_a_stopped_run_launched_again_is_the_uninterrupted_one_bit_for_bit(whole, resumed, arm):
     one, other = whole[0] / arm, resumed[0] / arm
-    assert run_folder.RoundRecord._fields[-1] == "seconds"
+    assert RoundRecord._fields[-1] == "seconds"
     assert without_seconds(one / "rounds.csv") == without_seconds(other / "rounds.csv")
     for table in ("clients.csv", "fingerprints.csv"):
         assert (one / table).read_bytes() == (other / table).read_bytes()
@@ -227,14 +228,14 @@ def test_overwrite_starts_again_and_leaves_nothing_of_the_old_run(tmp_path):
 def test_a_folder_that_is_not_ours_is_never_touched(tmp_path, overwrite, files):
     for name in files:
         (tmp_path / name).write_text('{"years": "of work"}')
-    with pytest.raises((ConfigError, run_folder.RecordError)):
+    with pytest.raises((ConfigError, files.RecordError)):
         launch(toy_config(), tmp_path, overwrite=overwrite)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files)
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(run_folder.RecordError) as caught:
+    with pytest.raises(files.RecordError) as caught:
         launch(toy_config(), tmp_path / "file" / "run")
     assert "\n" not in str(caught.value)
     assert (tmp_path / "file").read_text() == "in the way"

@@ -4,7 +4,7 @@ import pytest
 
 from halo_jax.config import ConfigError
 from halo_jax.records import run_folder
-from halo_jax.records.run_folder import read_columns
+from halo_jax.records.files import read_columns
 from tests.toy_run import launch, toy_config, without_seconds
 
 ARMS = ("terngrad:recipe.name=float32", "laq")

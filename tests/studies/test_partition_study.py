@@ -8,7 +8,7 @@ from rich.console import Console
 
 from halo_jax.config import ConfigError
 from halo_jax.datasets import DatasetError
-from halo_jax.records import run_folder
+from halo_jax.records import files
 from halo_jax.runner import to_records
 from halo_jax.runner.build import assemble
 from halo_jax.studies.run_study import run_study
@@ -24,7 +24,7 @@ def skewed(**values):
 def test_it_deals_as_a_run_of_the_same_config(tmp_path):
     text = io.StringIO()
     run_study(skewed(seed=3), tmp_path / "study", console=Console(file=text, width=80))
-    table = run_folder.read_columns(tmp_path / "study" / "tables" / "labels.csv")
+    table = files.read_columns(tmp_path / "study" / "tables" / "labels.csv")
     counts = to_records.label_counts(assemble(skewed(seed=3, study="")))
     np.testing.assert_array_equal(np.stack([*table.values()][2:], axis=1), counts)
     assert counts.sum() == 37

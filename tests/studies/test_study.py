@@ -11,7 +11,7 @@ from rich.console import Console
 
 from halo_jax import config
 from halo_jax.hardware import PLATFORMS, halosim
-from halo_jax.records import run_folder
+from halo_jax.records import files, run_folder
 from halo_jax.studies import STUDIES, Table
 from halo_jax.studies.run_study import MOST_ROWS, render, run_study
 from tests.runner.test_launch import assert_one_line, start
@@ -38,13 +38,13 @@ def test_every_study_writes_its_tables_as_csv_and_json_and_its_chip(study, tmp_p
     tables = STUDIES[study](of(study))
     assert {path.stem for path in (tmp_path / "run" / "tables").iterdir()} == tables.keys()
     for name, table in tables.items():
-        columns = run_folder.read_columns(tmp_path / "run" / "tables" / f"{name}.csv")
+        columns = files.read_columns(tmp_path / "run" / "tables" / f"{name}.csv")
         assert tuple(columns) == table.rows[0]._fields
         loaded = json.loads((tmp_path / "run" / "tables" / f"{name}.json").read_text())
         assert loaded["title"] == table.title
         for field, column in columns.items():
             values = [getattr(row, field) for row in table.rows]
-            assert [row[field] for row in loaded["rows"]] == run_folder.plain(values)
+            assert [row[field] for row in loaded["rows"]] == files.plain(values)
             if column.dtype == float:
                 given = np.array([np.nan if value in (None, "") else float(value) for value in values], np.float32)
                 np.testing.assert_array_equal(column.astype(np.float32), given)
@@ -122,7 +122,7 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(tmp_path, changes, wor
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(run_folder.RecordError, match="file"):
+    with pytest.raises(files.RecordError, match="file"):
         answer(of("cost"), tmp_path / "file" / "run")
 
 
