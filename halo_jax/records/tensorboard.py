@@ -27,7 +27,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_origin, get_type_hints
 
 import numpy as np
 
@@ -39,18 +39,15 @@ from halo_jax.records.rows import RoundRecord
 FOLDER, EVENT_FILES = "tensorboard", "events.out.tfevents.*"  # in the folder of an arm, and what lies there
 OnRound = Callable[[str, RoundRecord], Any]  # told an arm's name and the row of a round that has been recorded
 
-_TAGS = {
-    "learning_rate": "train/learning_rate",
-    "train_loss": "train/loss",
-    "test_loss": "test/loss",
-    "accuracy": "test/accuracy",
-    "top5_accuracy": "test/top5_accuracy",
-    "uploads": "payload/uploads",
-    "examples": "train/examples",
-    "seconds": "train/seconds",
-    "virtual_seconds": "clock/virtual_seconds",
-    "energy_joule": "clock/energy_joule",
-}
+
+def _tags() -> dict[str, str]:
+    """Column -> tag: its group, and its name without that of the group, as in "payload/up_bits"."""
+    hints = get_type_hints(RoundRecord, include_extras=True)
+    groups = {name: hint.__metadata__[0] for name, hint in hints.items() if get_origin(hint) is Annotated}
+    return {name: f"{group}/{name.removeprefix(f'{group}_')}" for name, group in groups.items()}
+
+
+_TAGS = _tags()
 
 
 def scalars(row: RoundRecord) -> dict[str, float]:
@@ -58,9 +55,8 @@ def scalars(row: RoundRecord) -> dict[str, float]:
 
     What is not a number is left out: an empty cell, or the loss of a model that has diverged.
     """
-    known = {name: value for name, value in row._asdict().items() if name != "round" and value is not None}
-    scalars = {_tag(name): float(value) for name, value in known.items()}
-    return {tag: value for tag, value in scalars.items() if not math.isnan(value)}
+    known = {tag: float(getattr(row, name)) for name, tag in _TAGS.items() if getattr(row, name) is not None}
+    return {tag: value for tag, value in known.items() if not math.isnan(value)}
 
 
 def check_installed() -> None:
@@ -109,8 +105,3 @@ class EventFile:
         with errors_of(self._folder):
             self._writer.write_event(event)
             self._writer.flush()
-
-
-def _tag(name: str) -> str:
-    payload = name.removeprefix("payload_")
-    return _TAGS.get(name) or (f"payload/{payload}" if payload != name else f"hardware/{name}")

@@ -10,6 +10,7 @@ from tensorboardX.proto.event_pb2 import Event
 
 from halo_jax.config import ConfigError
 from halo_jax.records import files, run_folder, tensorboard
+from halo_jax.records.rows import RoundRecord
 from tests import record_fixture
 from tests.toy_run import launch, toy_config
 
@@ -93,3 +94,13 @@ def test_a_file_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "halo_ps" / tensorboard.FOLDER).write_text("in the way")
     with pytest.raises(files.RecordError, match="halo_ps/tensorboard: File exists"):
         tensorboard.EventFile(tmp_path / "halo_ps")
+
+
+def test_every_column_but_the_round_itself_says_in_which_group_it_is_shown():
+    row = RoundRecord(*range(1, len(RoundRecord._fields) + 1))
+    found = tensorboard.scalars(row)
+    assert found.keys() == TAGS
+    assert list(found.values()) == list(row[1:])
+    assert tensorboard.scalars(row._replace(accuracy=None, train_loss=float("nan"))).keys() == TAGS - {
+        *("test/accuracy", "train/loss"),
+    }
