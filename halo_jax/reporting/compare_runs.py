@@ -18,7 +18,7 @@ from halo_jax.records.files import RecordError
 from halo_jax.records.folder_lock import lock
 from halo_jax.records.names import without_seed
 from halo_jax.records.run_folder import Run
-from halo_jax.reporting import arm_table, html_page, seed_table
+from halo_jax.reporting import arm_table, html_page, seed_rows, seed_table
 from halo_jax.reporting.terminal import say
 from halo_jax.reporting.write_reports import save_comparison
 from halo_jax.runtime import safe_files
@@ -66,7 +66,7 @@ def _write(runs: Mapping[str, Run], workdir: Path, console: Console) -> None:
     drawn, compared, caption = figures.save_all(runs, workdir), [], ""
     console.print(arm_table.render_rich(rows))
     if seeds:
-        compared, caption = seed_table.rows(seeds), seed_table.caption()
+        compared, caption = seed_rows.rows(seeds), seed_table.caption()
         drawn |= save_comparison(workdir, next(iter(seeds.values())).config, compared, seeds)
         console.print(seed_table.render(compared, caption))
     captions = {path: caption for caption, path in drawn.items()}  # of seeds, where one is drawn of both

@@ -8,7 +8,7 @@ from typing import Any
 from halo_jax.records.run_folder import Run
 from halo_jax.reporting.arm_table import HEADS, LEGEND, Cell, GroupRow, TableRow, cells, groups, table
 from halo_jax.reporting.paper_claims import Claim
-from halo_jax.reporting.seed_table import Row
+from halo_jax.reporting.seed_rows import SeedRow
 from halo_jax.runtime.visible import visible
 
 STYLE = """
@@ -35,7 +35,7 @@ def html(
     runs: Mapping[str, Run],
     figures: Mapping[str, bytes],
     notes: Sequence[str] = (),
-    comparison: Sequence[Row] = (),
+    comparison: Sequence[SeedRow] = (),
     caption: str = "",
     claims: Sequence[Claim] = (),
 ) -> str:
@@ -63,7 +63,7 @@ def html(
 
 def comparison_html(
     title: str,
-    rows: Sequence[Row],
+    rows: Sequence[SeedRow],
     runs: Mapping[str, Run],
     figures: Mapping[str, bytes],
     caption: str,
@@ -82,8 +82,8 @@ def comparison_html(
     return document(title, body)
 
 
-def _html_comparison(rows: Sequence[Row], caption: str) -> list[str]:
-    return [grid([name.replace("_", " ") for name in Row._fields], rows), f'<p class="small">{escape(caption)}</p>']
+def _html_comparison(rows: Sequence[SeedRow], caption: str) -> list[str]:
+    return [grid([name.replace("_", " ") for name in SeedRow._fields], rows), f'<p class="small">{escape(caption)}</p>']
 
 
 def _html_claims(claims: Sequence[Claim]) -> list[str]:

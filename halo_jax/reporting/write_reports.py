@@ -13,7 +13,7 @@ from halo_jax.records import files, run_folder
 from halo_jax.records.columns import csv_text
 from halo_jax.records.run_folder import Run
 from halo_jax.reporting import arm_table as tables
-from halo_jax.reporting import html_page, paper_claims, seed_table
+from halo_jax.reporting import html_page, paper_claims, seed_rows, seed_table
 from halo_jax.reporting.terminal import say
 
 _PAGE = "report.html"
@@ -81,13 +81,13 @@ def save_comparison(
     runs: Mapping[str, Run],
     fields: Iterable[str] = (),
 ) -> dict[str, Path]:
-    """Write comparison.csv, of `comparison.Row`s after the values of swept `fields`, and draw it: caption -> path."""
-    files.write(folder / "comparison.csv", csv_text([[*fields, *seed_table.Row._fields], *rows]))
+    """Write comparison.csv, of `SeedRow`s after the values of swept `fields`, and draw it: caption -> path."""
+    files.write(folder / "comparison.csv", csv_text([[*fields, *seed_rows.SeedRow._fields], *rows]))
     tables = {"comparison": files.read_columns(folder / "comparison.csv", texts=("arm",))}
     return figures.save_comparison(config, tables, runs, folder)
 
 
-def _lines(one: Experiment, runs: Mapping[str, Run]) -> Iterator[tuple[dict[str, str], seed_table.Row]]:
+def _lines(one: Experiment, runs: Mapping[str, Run]) -> Iterator[tuple[dict[str, str], seed_rows.SeedRow]]:
     """The rows of the comparison, each with the values of the swept fields; a point has the rows of its own."""
     if not one.config.sweep:
         yield from (({}, row) for row in _rows(one.config, runs))
@@ -99,8 +99,8 @@ def _lines(one: Experiment, runs: Mapping[str, Run]) -> Iterator[tuple[dict[str,
         yield from ((values, row) for row in _rows(part.config, within))
 
 
-def _rows(config: Config, runs: Mapping[str, Run]) -> list[seed_table.Row]:
-    return seed_table.rows(runs, config.evaluation.target_percent, config.paper)
+def _rows(config: Config, runs: Mapping[str, Run]) -> list[seed_rows.SeedRow]:
+    return seed_rows.rows(runs, config.evaluation.target_percent, config.paper)
 
 
 def _claims(one: Experiment, seeds: Sequence[Mapping[str, Run]]) -> list[paper_claims.Claim]:

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from halo_jax.records.run_folder import Run
-from halo_jax.reporting import seed_table
+from halo_jax.reporting import seed_rows, seed_table
 from tests.toy_run import toy_config
 
 
@@ -33,7 +33,7 @@ def test_an_arms_row_is_the_mean_over_seeds():
         "seed_0/terngrad": run_of([0.2, 0.6, 0.8], paper="table4"),
         "seed_3/terngrad": run_of([0.1, 0.2, 0.7], paper="table4"),
     }
-    (row,) = seed_table.rows(runs, target_percent=60, paper="table4")
+    (row,) = seed_rows.rows(runs, target_percent=60, paper="table4")
     assert (row.arm, row.seeds, row.quantised_training, row.own_bits) == ("terngrad", 2, "", "")
     assert row.accuracy_percent == pytest.approx(75)
     assert row.accuracy_spread_percent == pytest.approx(50**0.5)
@@ -60,7 +60,7 @@ def test_low_precision_and_bits_of_their_own_are_said_and_a_target_counts_if_all
         "seed_0/laq": run_of([0.9], uploads=0),
         "seed_1/laq": run_of([0.3]),
     }
-    ours, laq = seed_table.rows(runs, target_percent=50)
+    ours, laq = seed_rows.rows(runs, target_percent=50)
     assert (ours.arm, ours.quantised_training, ours.own_bits) == ("HaLo-FL (recipe.name=wage)", "yes", "yes")
     assert (ours.accuracy_spread_percent, ours.target_megabytes, ours.paper_megabytes) == (None, 6.0, None)
     assert (laq.target_megabytes, laq.target_seconds, laq.target_joule, laq.uploads_percent) == (None, None, None, 50)
@@ -70,7 +70,7 @@ def test_changes_in_accuracy_are_from_the_first_arm_seed_by_seed():
     runs = {f"seed_{seed}/8-8-8": run_of([accuracy]) for seed, accuracy in ((0, 0.5), (1, 0.9))}
     runs |= {f"seed_{seed}/2-4-4": run_of([accuracy]) for seed, accuracy in ((0, 0.4), (1, 0.7), (2, 0.1))}
     runs |= {"seed_7/random": run_of([0.6]), "seed_1/halo_ps": run_of([0.8])}
-    changes = [(row.change_points, row.change_spread_points) for row in seed_table.rows(runs)]
+    changes = [(row.change_points, row.change_spread_points) for row in seed_rows.rows(runs)]
     first, lower, elsewhere, once = changes
     assert first == elsewhere == (None, None)  # the first arm itself, and one that shares no seed with it
     assert lower == (pytest.approx(-15), pytest.approx(50**0.5))
@@ -80,7 +80,7 @@ def test_changes_in_accuracy_are_from_the_first_arm_seed_by_seed():
 def test_the_table_fits_a_terminal_of_80_columns():
     arm = "halo_ps:recipe.name=wage,compressor.name=uniform"
     runs = {f"seed_{seed}/{arm}": run_of([0.4, 0.5]) for seed in (0, 1)}
-    (row,) = seed_table.rows(runs, 45, "table4")
+    (row,) = seed_rows.rows(runs, 45, "table4")
     row = row._replace(change_points=-12.345, change_spread_points=12.345, accuracy_spread_percent=12.345)
     row = row._replace(arm=f"partition.alpha=0.1, rounds=20: {row.arm}", energy_joule=1234.5, total_megabytes=1234.5)
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
@@ -95,7 +95,7 @@ def test_the_table_fits_a_terminal_of_80_columns():
 
 
 def test_without_a_table_of_the_paper_nothing_of_it_is_shown():
-    (row,) = seed_table.rows({"seed_0/terngrad": run_of([0.5])})
+    (row,) = seed_rows.rows({"seed_0/terngrad": run_of([0.5])})
     console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     console.print(seed_table.render([row], seed_table.caption()))
     assert (row.paper_accuracy_percent, row.paper_difference_points, row.paper_megabytes) == (None, None, None)
@@ -107,6 +107,6 @@ def test_the_worst_client_is_the_mean_over_seeds_of_the_lowest():
     known = [
         run._replace(summary={"client_accuracy": found}) for run, found in ((first, [0.9, 0.5]), (other, [None, 0.7]))
     ]
-    rows = seed_table.rows({"seed_0/laq": known[0], "seed_1/laq": known[1], "seed_0/lfl": first})
+    rows = seed_rows.rows({"seed_0/laq": known[0], "seed_1/laq": known[1], "seed_0/lfl": first})
     assert rows[0].worst_client_accuracy_percent == pytest.approx(60)
     assert rows[1].worst_client_accuracy_percent is None  # of a folder that does not say
