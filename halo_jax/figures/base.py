@@ -76,14 +76,14 @@ def from_zero(axes: Axes, label: str) -> None:
 def accuracy_against(
     runs: Mapping[str, Run], position: Callable[[Run], np.ndarray], title: str, caption: str, over_seeds: bool = False
 ) -> Figure | None:
-    """Test accuracy against `position`, one x a round; one line a run. None if nothing was evaluated.
+    """Test accuracy against `position`, one x a round; one line a run. None if nothing was evaluated, or no x is known.
 
     With `over_seeds`, runs "seed_0/qsgd", "seed_1/qsgd", ... give one line, their mean over the rounds in which all
     were evaluated, in a band of one standard deviation.
     """
     arms: dict[str, list[Run]] = {}
     for name, run in runs.items():
-        if np.isfinite(run.rounds["accuracy"]).any():
+        if np.isfinite(run.rounds["accuracy"]).any() and np.isfinite(position(run)).all():
             arms.setdefault(without_seed(name) if over_seeds else name, []).append(run)
     if not arms:
         return None

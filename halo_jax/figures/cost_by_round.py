@@ -24,6 +24,7 @@ def draw(runs: Mapping[str, Run]) -> Figure | None:
 
     Costs are divided by those of the static 8-8-8 arm or, without one, by those of the group's first round.
     """
+    runs = {arm: run for arm, run in runs.items() if all(np.isfinite(run.clients[metric]).all() for metric in LINES)}
     shown, left_out = selecting(runs)
     if not shown:
         return None

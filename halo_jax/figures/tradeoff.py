@@ -60,7 +60,9 @@ def _differ(tables: Tables, *columns: str) -> bool:
 
 def _panels(config: Config, tables: Tables, columns: Mapping[str, str], title: str) -> Figure | None:
     rows = tables.get("comparison", {})
-    rows = {name: column[np.isfinite(rows["accuracy_percent"])] for name, column in rows.items()}  # others have none
+    if rows:
+        known = np.all([np.isfinite(rows[name]) for name in ("accuracy_percent", *columns)], axis=0)
+        rows = {name: column[known] for name, column in rows.items()}
     if not rows or not rows["arm"].size:
         return None
     caption = (

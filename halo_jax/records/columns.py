@@ -5,8 +5,8 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,13 @@ from halo_jax.types import Constraint
 
 # Means and sums of such numbers, and powers of them, stay finite; of two whole ones within int64.
 _MOST_WHOLE, _MOST_REAL = 2**60, 1e30
+
+
+class Layout(NamedTuple):
+    """The columns that a table may have, in their order."""
+
+    kinds: Mapping[str, Any]  # column -> type of its cells: int, float, str, or one of these or None
+    required: Collection[str]  # the columns without which it is not this table
 
 
 def csv_text(rows: Sequence[Sequence[Any]]) -> str:
@@ -27,6 +34,25 @@ def csv_text(rows: Sequence[Sequence[Any]]) -> str:
 def names_of(text: str) -> list[str]:
     """The names of the columns: what stands in the first line."""
     return next(csv.reader([text.partition("\n")[0]]), [])
+
+
+def check_names(found: Sequence[str], layout: Layout) -> None:
+    """Raise ValueError unless `found` are columns of the layout in their order, with all that are required."""
+    wrong = next(_wrong_names(found, layout), None)
+    if wrong:
+        raise ValueError(f"the first line is not {','.join(layout.kinds)}: {wrong}")
+
+
+def _wrong_names(found: Sequence[str], layout: Layout) -> Iterator[str]:
+    names = list(layout.kinds)
+    for i, name in enumerate(found):
+        if name not in names:
+            yield f"{name[:80]!r} is unknown"
+        elif name in found[:i]:
+            yield f"{name} is there twice"
+        elif i and names.index(name) < names.index(found[i - 1]):
+            yield f"{name} comes after {found[i - 1]}"
+    yield from (f"{name} is missing" for name in layout.required if name not in found)
 
 
 def rows_of(text: str) -> list[list[str]]:
@@ -45,6 +71,16 @@ def guessed(cells: Sequence[str]) -> np.ndarray:
     with contextlib.suppress(ValueError):
         return np.array([float(cell or "nan") for cell in cells])
     return np.array(cells, np.str_)
+
+
+def unknown(kind: Any, rows: int) -> np.ndarray:
+    """A column of so many rows of which nothing is known: empty texts, or NaN, also where numbers would be whole."""
+    return np.full(rows, "") if kind is str else np.full(rows, np.nan)
+
+
+def known(number: float) -> float | None:
+    """A number, or None for NaN: an empty cell."""
+    return None if math.isnan(number) else number
 
 
 def typed(name: str, kind: Any, cells: Sequence[str]) -> np.ndarray:

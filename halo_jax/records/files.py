@@ -15,11 +15,13 @@ import numpy as np
 
 from halo_jax.records import columns
 from halo_jax.records.checks import check_nesting
+from halo_jax.records.columns import Layout
 from halo_jax.runtime import safe_files
 from halo_jax.runtime.visible import visible
 
 # Of a file; a larger one is refused unread. A million rows of clients, and a config of as many clients.
 MOST_BYTES, MOST_JSON_BYTES = 2**28, 2**24
+_LONGEST_LINE = 2**16  # of names of columns
 START_ANEW = "put a good copy back, or start anew with --overwrite"
 
 
@@ -92,20 +94,25 @@ def read_columns(path: str | Path, texts: Collection[str] = ()) -> dict[str, np.
         return {name: np.array(cells, np.str_) if name in texts else columns.guessed(cells) for name, cells in found}
 
 
-def read_table(path: Path, kinds: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Read a table that rounds are added to, with columns of these names and types. Raises RecordError."""
+def read_table(path: Path, layout: Layout) -> dict[str, np.ndarray]:
+    """The columns that a table of this layout has. Raises RecordError for one that has others, or a wrong cell."""
     with errors_of(path, START_ANEW):
-        rows = complete_rows(read_text(path), kinds)
-        cells = ([row[i] for row in rows] for i in range(len(kinds)))
-        return {name: columns.typed(name, kind, own) for (name, kind), own in zip(kinds.items(), cells, strict=True)}
+        names, rows = complete_rows(read_text(path), layout)
+        return {name: columns.typed(name, layout.kinds[name], [row[i] for row in rows]) for i, name in enumerate(names)}
 
 
-def complete_rows(text: str, names: Collection[str]) -> list[list[str]]:
-    """The rows of a table; what follows the last newline was cut off while it was written.
+def complete_rows(text: str, layout: Layout) -> tuple[list[str], list[list[str]]]:
+    """The columns and the rows of a table; what follows its last newline was cut off while it was written.
 
-    Raises ValueError for a table that has not these columns.
+    Raises ValueError for a table of another layout.
     """
     complete = text[: text.rfind("\n") + 1]
-    if columns.names_of(complete) != list(names):
-        raise ValueError(f"the first line is not {','.join(names)}")
-    return columns.rows_of(complete)
+    names = columns.names_of(complete)
+    columns.check_names(names, layout)
+    return names, columns.rows_of(complete)
+
+
+def first_line(path: Path) -> str:
+    """The first line of a table, which names its columns. Raises OSError and ValueError."""
+    with safe_files.open_regular(path) as file:
+        return file.readline(_LONGEST_LINE).decode()

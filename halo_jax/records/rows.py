@@ -7,6 +7,8 @@ a column, without which it is not shown.
 
 from typing import Annotated, NamedTuple
 
+KEYS = ("round", "client", "stage")  # say which row it is; any other column may be younger than a run
+
 
 class RoundRecord(NamedTuple):
     """One row of `rounds.csv`. Bits and costs are means over the cohort; payloads, examples and energy are sums."""

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from halo_jax.records import files
-from halo_jax.records.columns import csv_text
+from halo_jax.records.columns import csv_text, known
 from halo_jax.records.names import arm_label
 from halo_jax.records.run_folder import Run
 from halo_jax.types import Constraint
@@ -46,11 +46,11 @@ class TableRow(NamedTuple):
     arm: str
     accuracy_percent: float | None
     top5_accuracy_percent: float | None
-    energy_mj: float
-    latency_s: float
-    area_mm2: float
-    payload_up_kilobytes: float
-    payload_down_kilobytes: float
+    energy_mj: float | None
+    latency_s: float | None
+    area_mm2: float | None
+    payload_up_kilobytes: float | None
+    payload_down_kilobytes: float | None
     energy_change_percent: float | None = None
     latency_change_percent: float | None = None
     area_change_percent: float | None = None
@@ -72,9 +72,9 @@ class GroupRow(NamedTuple):
     clients: int  # of the cohorts, also those that were late or had no energy
     accuracy_percent: float | None  # mean over clients
     worst_accuracy_percent: float | None
-    energy_mj: float
-    latency_s: float
-    area_mm2: float
+    energy_mj: float | None
+    latency_s: float | None
+    area_mm2: float | None
 
 
 class Cell(NamedTuple):
@@ -100,7 +100,7 @@ def table(runs: Mapping[str, Run]) -> list[TableRow]:
         for label, costs in _costs_of_arm(arm_label(arm), run).items():
             against = base if base is not run and base is not None and _setting(base) == _setting(run) else None
             changes = [] if against is None else _change_percent(costs, _costs(against))
-            row = TableRow(label, top1, top5, *costs.tolist(), *changes)
+            row = TableRow(label, top1, top5, *map(known, costs.tolist()), *changes)
             widths = {"train_width": run.config["width"], "hardware_width": run.config["hardware"]["width"]}
             rows.append(row._replace(**widths))
     return rows
@@ -121,9 +121,9 @@ def groups(runs: Mapping[str, Run]) -> list[GroupRow]:
             if not run.selects or not mask.any():
                 continue
             members = np.unique(run.clients["client"][mask]).tolist()
-            known = _accuracies(run, members)
-            mean, worst = (math.fsum(known) / len(known), min(known)) if known else (None, None)
-            found.append(GroupRow(arm_label(arm), group, len(members), mean, worst, *_costs(run, mask)[:3].tolist()))
+            accuracies, costs = _accuracies(run, members), map(known, _costs(run, mask)[:3].tolist())
+            mean, worst = (math.fsum(accuracies) / len(accuracies), min(accuracies)) if accuracies else (None, None)
+            found.append(GroupRow(arm_label(arm), group, len(members), mean, worst, *costs))
     return found
 
 
@@ -133,9 +133,9 @@ def cells(rows: Sequence[TableRow]) -> list[tuple[Cell, ...]]:
     columns = []
     for i in range(len(HEADS)):
         values, changes = [row[i] for row in numbers], [row[len(HEADS) + i] for row in numbers]
-        known = [value for value in values if value is not None]
-        best = (max if i < 2 else min)(known) if len(set(known)) > 1 else None
-        small = min((value for value in known if value > 0), default=1)
+        present = [value for value in values if value is not None]
+        best = (max if i < 2 else min)(present) if len(set(present)) > 1 else None
+        small = min((value for value in present if value > 0), default=1)
         digits = 2 if i < 2 else min(max(2 - math.floor(math.log10(small)), 0), 9)
         texts = ["-" if value is None else f"{value:.{digits}f}" for value in values]
         shown = ["" if change is None else f"{change:+.1f}%" if abs(change) >= 0.05 else "0.0%" for change in changes]
@@ -183,14 +183,14 @@ def _costs_of_arm(name: str, run: Run) -> dict[str, np.ndarray]:
 
 def _change_percent(costs: np.ndarray, base: np.ndarray) -> list[float | None]:
     pairs = zip(costs.tolist(), base.tolist(), strict=True)
-    return [100 * (cost / reference - 1) if reference else None for cost, reference in pairs]
+    return [known(100 * (cost / reference - 1)) if reference else None for cost, reference in pairs]
 
 
 def _last_percent(run: Run, name: str) -> float | None:
-    known = run.rounds[name][np.isfinite(run.rounds[name])]
-    return 100 * float(known[-1]) if known.size else None
+    evaluated = run.rounds[name][np.isfinite(run.rounds[name])]
+    return 100 * float(evaluated[-1]) if evaluated.size else None
 
 
 def _accuracies(run: Run, clients: Sequence[int]) -> list[float]:
-    known = run.summary.get("client_accuracy") or []
-    return [100 * known[client] for client in clients if client < len(known) and known[client] is not None]
+    every = run.summary.get("client_accuracy") or []
+    return [100 * every[client] for client in clients if client < len(every) and every[client] is not None]

@@ -20,7 +20,7 @@ from halo_jax.records.names import without_seed
 from halo_jax.records.run_folder import Run
 from halo_jax.reporting import arm_table, html_page, seed_rows, seed_table
 from halo_jax.reporting.terminal import say
-from halo_jax.reporting.write_reports import save_comparison
+from halo_jax.reporting.write_reports import older_than_columns, save_comparison
 from halo_jax.runtime import safe_files
 from halo_jax.runtime.visible import visible
 
@@ -71,7 +71,10 @@ def _write(runs: Mapping[str, Run], workdir: Path, console: Console) -> None:
         console.print(seed_table.render(compared, caption))
     captions = {path: caption for caption, path in drawn.items()}  # of seeds, where one is drawn of both
     pictures = {caption: path.read_bytes() for path, caption in captions.items()}
-    text = html_page.html(f"{len(runs)} runs", runs, pictures, comparison=compared, caption=caption)
+    notes = older_than_columns(runs)
+    for line in notes:
+        say(console, line)
+    text = html_page.html(f"{len(runs)} runs", runs, pictures, notes, compared, caption)
     files.write(workdir / "report.html", text)
 
 

@@ -99,20 +99,21 @@ def _printed(numbers: str) -> dict[str, float]:
     return dict(zip(("accuracy", "energy", "latency", "area"), map(float, numbers.split()), strict=True))
 
 
-def _values(row: TableRow, dataset: str) -> dict[str, float]:
-    accuracy: Any = row.top5_accuracy_percent if dataset in paper.TOP5_SETS else row.accuracy_percent
+def _values(row: TableRow, dataset: str) -> dict[str, float | None]:
+    accuracy = row.top5_accuracy_percent if dataset in paper.TOP5_SETS else row.accuracy_percent
     return {"accuracy": accuracy, "energy": row.energy_mj, "latency": row.latency_s, "area": row.area_mm2}
 
 
 def _changes(row: Any, base: Any) -> dict[str, float]:
     """The changes of what both rows know; what costs nothing has no ratio."""
+    both = {name for name in row if None not in (row[name], base[name])}
     changes = {}
-    if None not in (row["accuracy"], base["accuracy"]):
+    if "accuracy" in both:
         changes["accuracy_points"] = row["accuracy"] - base["accuracy"]
     for cost in ("energy", "latency", "area"):
-        if base[cost]:
+        if cost in both and base[cost]:
             changes[f"{cost}_percent"] = 100 * (row[cost] / base[cost] - 1)
-    if row["latency"] * row["area"]:
+    if both >= {"latency", "area"} and row["latency"] * row["area"]:
         changes["density_ratio"] = base["latency"] * base["area"] / (row["latency"] * row["area"])
     return changes
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from halo_jax.paper import printed
+from halo_jax.records.columns import known
 from halo_jax.records.names import arm_label, without_seed
 from halo_jax.records.run_folder import Run
 from halo_jax.types import Cost, Precision
@@ -18,41 +19,42 @@ MEGABYTE_BITS = 8_000_000
 
 
 class SeedRow(NamedTuple):
-    """One arm over all seeds: means, and where a name says `spread` the standard deviation (of one seed: none).
+    """One row of `comparison.csv`: an arm over all seeds. Means, and where a name says `spread` a standard deviation.
 
     Payloads are as packed unless their name says otherwise, 1 MB = 10^6 bytes. Energy is that of all training samples
-    of all clients, by the cost model; float32 training is priced as if it had the bits `priced_at`.
+    of all clients, by the cost model. None is what is not known: the spread of one seed, a target that not every seed
+    reaches, what a run has not recorded.
     """
 
-    arm: str
-    quantised_training: str  # the paper's QT: clients train in low precision
-    own_bits: str  # the paper's HQ: clients have different bits
-    seeds: int
-    accuracy_percent: float
-    accuracy_spread_percent: float | None
+    arm: str  # as in tables and figures, with the fields that are its own
+    quantised_training: str  # "yes" where clients train in low precision: the paper's QT
+    own_bits: str  # "yes" where clients have different bits: the paper's HQ
+    seeds: int  # runs in the mean
+    accuracy_percent: float | None  # top-1 of the last model
+    accuracy_spread_percent: float | None  # over seeds
     change_points: float | None  # in accuracy from the first arm, seed by seed: seeds differ more than arms do
-    change_spread_points: float | None
+    change_spread_points: float | None  # over seeds
     worst_client_accuracy_percent: float | None  # of the lowest client, by its own mix of labels
-    top5_accuracy_percent: float
-    up_megabytes: float  # per client and round
-    up_nominal_megabytes: float
-    up_entropy_megabytes: float
-    down_megabytes: float
-    up_total_megabytes: float  # of all clients and rounds
-    total_megabytes: float  # of all clients and rounds, up and down
-    target_megabytes: float | None  # the same up to the first round that reaches the target, if every seed does
-    target_seconds: float | None  # and the virtual time until then
-    target_joule: float | None  # and the energy
-    uploads_percent: float
-    energy_joule: float
-    virtual_seconds: float  # of all rounds: latency per sample x samples of each round's slowest client, plus links
-    energy_mj: float  # of a training sample: the mean over clients and rounds, and the next two likewise
-    latency_s: float
-    area_mm2: float
+    top5_accuracy_percent: float | None  # of the last model
+    up_megabytes: float | None  # per client and round, as packed
+    up_nominal_megabytes: float | None  # the same by the formula of the compressor's paper
+    up_entropy_megabytes: float | None  # the same by an ideal coder
+    down_megabytes: float | None  # per client and round, as packed
+    up_total_megabytes: float | None  # of all clients and rounds
+    total_megabytes: float | None  # of all clients and rounds, up and down
+    target_megabytes: float | None  # the same up to the first round that reaches the target
+    target_seconds: float | None  # virtual time until then
+    target_joule: float | None  # energy until then
+    uploads_percent: float | None  # of the clients of a round, those whose message travelled
+    energy_joule: float | None  # of the whole training
+    virtual_seconds: float | None  # of all rounds: latency x samples of each round's slowest client, plus links
+    energy_mj: float | None  # of a training sample: the mean over clients and rounds
+    latency_s: float | None  # likewise
+    area_mm2: float | None  # likewise
     priced_at: str  # the bits at which float32 training is priced; empty where clients train at those of their records
-    paper_accuracy_percent: float | None
-    paper_difference_points: float | None  # our accuracy less the paper's; top-5 where the paper's is
-    paper_megabytes: float | None
+    paper_accuracy_percent: float | None  # top-5 where the paper's is
+    paper_difference_points: float | None  # our accuracy less the paper's
+    paper_megabytes: float | None  # a round
 
 
 def rows(runs: Mapping[str, Run], target_percent: float = 0, paper: str = "") -> list[SeedRow]:
@@ -77,6 +79,7 @@ def _row(arm: str, runs: Sequence[Run], changes: Sequence[float], target_percent
     quantised = config["recipe"]["name"] != "float32"
     means = _means([_measure(run, target_percent) for run in runs])
     paper = printed(table, arm, config)
+    printed_percent: Any = paper.accuracy_percent
     ours = means["top5_accuracy_percent" if paper.top5 else "accuracy_percent"]
     return SeedRow(
         arm=arm_label(arm),
@@ -84,11 +87,11 @@ def _row(arm: str, runs: Sequence[Run], changes: Sequence[float], target_percent
         own_bits="yes" if any(map(_bits_differ, runs)) or _deals_bits(config) else "",
         seeds=len(runs),
         accuracy_spread_percent=_deviation([_final_percent(run) for run in runs]),
-        change_points=math.fsum(changes) / len(changes) if changes else None,
+        change_points=known(math.fsum(changes) / len(changes)) if changes else None,
         change_spread_points=_deviation(changes),
         priced_at="" if quantised else config["selector"]["start"],
-        paper_accuracy_percent=paper.accuracy_percent,
-        paper_difference_points=None if paper.accuracy_percent is None else ours - paper.accuracy_percent,
+        paper_accuracy_percent=printed_percent,
+        paper_difference_points=None if None in (ours, printed_percent) else ours - printed_percent,
         paper_megabytes=paper.megabytes,
         **means,
     )
@@ -121,9 +124,11 @@ def _measure(run: Run, target_percent: float) -> dict[str, float | None]:
 
 
 def _means(measured: Sequence[Mapping[str, float | None]]) -> dict[str, Any]:
-    """The mean of each measure over runs; None where a run has none."""
+    """The mean of each measure over runs; None where a run has none, or it is not known."""
     columns = {name: [measures[name] for measures in measured] for name in measured[0]}
-    return {name: None if None in own else math.fsum(filter(None, own)) / len(own) for name, own in columns.items()}
+    return {
+        name: None if None in own else known(math.fsum(filter(None, own)) / len(own)) for name, own in columns.items()
+    }
 
 
 def _final_percent(run: Run, name: str = "accuracy") -> float:
@@ -131,7 +136,7 @@ def _final_percent(run: Run, name: str = "accuracy") -> float:
 
 
 def _deviation(values: Sequence[float]) -> float | None:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return known(float(np.std(values, ddof=1))) if len(values) > 1 else None
 
 
 def _bits_differ(run: Run) -> bool:
@@ -145,5 +150,5 @@ def _deals_bits(config: Mapping[str, Any]) -> bool:
 
 
 def _worst_client_percent(run: Run) -> float | None:
-    known = [accuracy for accuracy in run.summary.get("client_accuracy") or [] if accuracy is not None]
-    return 100 * min(known) if known else None
+    accuracies = [accuracy for accuracy in run.summary.get("client_accuracy") or [] if accuracy is not None]
+    return 100 * min(accuracies) if accuracies else None

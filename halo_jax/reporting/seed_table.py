@@ -44,13 +44,14 @@ def _arm(row: SeedRow) -> list[str]:
 
 
 def _accuracy(row: SeedRow) -> list[str]:
-    change = "-" if row.change_points is None else f"{row.change_points:+.2f}{_spread(row.change_spread_points)}"
-    top1 = f"{row.accuracy_percent:.2f}{_spread(row.accuracy_spread_percent)}"
-    return [top1, change, f"{row.top5_accuracy_percent:.2f}"]
+    top1 = _number(row.accuracy_percent, ".2f") + _spread(row.accuracy_spread_percent)
+    change = _number(row.change_points, "+.2f") + _spread(row.change_spread_points)
+    return [top1, change, _number(row.top5_accuracy_percent, ".2f")]
 
 
 def _payload(row: SeedRow) -> list[str]:
-    return [f"{1000 * row.up_megabytes:.4g}", f"{1000 * row.down_megabytes:.4g}"]
+    ways = (row.up_megabytes, row.down_megabytes)
+    return [_number(None if megabytes is None else 1000 * megabytes) for megabytes in ways]
 
 
 def _to_the_end(row: SeedRow) -> list[str]:
@@ -62,22 +63,22 @@ def _to_the_goal(row: SeedRow) -> list[str]:
 
 
 def _sample(row: SeedRow) -> list[str]:
-    return [f"{row.energy_mj:.3g}", f"{row.latency_s:.3g}", f"{row.area_mm2:.4g}"]
+    return [_number(row.energy_mj, ".3g"), _number(row.latency_s, ".3g"), _number(row.area_mm2)]
 
 
 def _paper(row: SeedRow) -> list[str]:
-    if row.paper_accuracy_percent is None or row.paper_difference_points is None:
+    if row.paper_accuracy_percent is None:
         return ["-"]
     megabytes = [] if row.paper_megabytes is None else [f"{row.paper_megabytes:g} MB"]
-    return [f"{row.paper_accuracy_percent:.2f}", f"{row.paper_difference_points:+.2f}", *megabytes]
+    return [_number(row.paper_accuracy_percent, ".2f"), _number(row.paper_difference_points, "+.2f"), *megabytes]
 
 
 def _spread(value: float | None) -> str:
     return "" if value is None else f" ± {value:.{1 if value >= 10 else 2}f}"
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+def _number(value: float | None, digits: str = ".4g") -> str:
+    return "-" if value is None else f"{value:{digits}}"
 
 
 _COLUMNS: dict[str, Callable[[SeedRow], list[str]]] = {  # head -> the lines of a row

@@ -17,6 +17,7 @@ from halo_jax.reporting import html_page, paper_claims, seed_rows, seed_table
 from halo_jax.reporting.terminal import say
 
 _PAGE = "report.html"
+_NAMED = 4  # runs in a line; more are counted
 
 
 def has_ended(one: Experiment) -> bool:
@@ -33,8 +34,11 @@ def report(one: Experiment, console: Console) -> None:
     tables.write_csv(rows, folder / "table.csv")
     drawn = figures.save_all(runs, folder)
     found = _claims(one, [runs])
-    files.write(folder / _PAGE, html_page.html(one.config.name, runs, _pictures(drawn), claims=found))
+    notes = older_than_columns(runs)
+    files.write(folder / _PAGE, html_page.html(one.config.name, runs, _pictures(drawn), notes, claims=found))
     console.print(tables.render_rich(rows))
+    for line in notes:
+        say(console, line)
     if found:
         console.print(paper_claims.render(found, one.config.dataset))
     for arm, run in runs.items():
@@ -71,7 +75,25 @@ def _compare(one: Experiment, runs: Mapping[str, Run], console: Console | None) 
         console.print(seed_table.render(rows, caption))
         if found:
             console.print(paper_claims.render(found, one.config.dataset))
+        for line in older_than_columns(runs):
+            say(console, line)
         _say_where(folder, console)
+
+
+def older_than_columns(runs: Mapping[str, Run]) -> list[str]:
+    """A line for each group of runs that lack the same columns, as they were recorded before there were these."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, run in runs.items():
+        if run.lacks:
+            groups.setdefault(run.lacks, []).append(name)
+    return [
+        f"{_few(names)} recorded no {', '.join(lacks)}: what needs it is left empty" for lacks, names in groups.items()
+    ]
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def save_comparison(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from halo_jax.records.columns import guessed, typed
+from halo_jax.records.columns import Layout, guessed, typed
 from halo_jax.records.files import complete_rows
 
 
@@ -35,16 +35,31 @@ def test_a_wrong_cell_is_named_with_its_line_and_what_is_right(name, kind, cell,
         typed(name, kind, [cell])
 
 
+ABC = Layout(dict.fromkeys("abc", int), ["a"])
+
+
 def test_a_line_that_was_cut_off_is_left_out():
-    assert complete_rows("a,b\n1,2\n3,", ("a", "b")) == [["1", "2"]]
+    assert complete_rows("a,b\n1,2\n3,", ABC) == (["a", "b"], [["1", "2"]])
 
 
 @pytest.mark.parametrize(
-    ("text", "wrong"), [("a,c\n", "first line"), ("a,b\n1\n", "line 2 has 1 cells, not 2"), ("", "first")]
+    ("text", "wrong"),
+    [
+        ("a,d\n", "the first line is not a,b,c: 'd' is unknown"),
+        ("a,a,b\n", "a is there twice"),
+        ("b,a\n", "a comes after b"),
+        ("b,c\n1,2\n", "a is missing"),
+        ("", "the first line is not a,b,c: a is missing"),
+        ("a,b\n1\n", "line 2 has 1 cells, not 2"),
+    ],
 )
 def test_a_table_of_another_form_is_refused(text, wrong):
     with pytest.raises(ValueError, match=wrong):
-        complete_rows(text, ("a", "b"))
+        complete_rows(text, ABC)
+
+
+def test_a_column_that_is_not_required_may_be_missing():
+    assert complete_rows("a,c\n1,3\n", ABC) == (["a", "c"], [["1", "3"]])
 
 
 def test_columns_of_any_table_are_numbers_where_every_cell_is_one():
