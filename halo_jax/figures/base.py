@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from halo_jax.records.names import arm_label, without_seed
+from halo_jax.records.names import arm_label, is_of_one_precision, without_seed
 from halo_jax.records.run_folder import Run
 
 Config = Mapping[str, Any]  # as in config.json
@@ -195,7 +195,7 @@ def row_names(rows: Mapping[str, np.ndarray]) -> list[str]:
     A static arm is its precision alone where that tells it apart.
     """
     arms = texts(rows["arm"])
-    short = [arm.partition(" (")[0] if arm[:1].isdecimal() else arm for arm in arms]
+    short = [arm.partition(" (")[0] if is_of_one_precision(arm) else arm for arm in arms]
     arms = short if len(set(short)) == len(set(arms)) else arms
     values = [[f"{field}={value}" for value in texts(rows[field])] for field in swept(rows)]
     return [": ".join(filter(None, (", ".join(point), arm))) for *point, arm in zip(*values, arms, strict=True)]

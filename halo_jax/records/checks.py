@@ -49,6 +49,14 @@ def check_labels(table: Table) -> None:
         raise ValueError("not a row for each client, from client 0 on, and a column for each class")
 
 
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
 def _is_fraction(value: Any) -> bool:
     return value is None or (type(value) in (int, float) and 0 <= value <= 1)
 
@@ -66,8 +74,11 @@ def _are_versions(value: Any) -> bool:
 
 
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "finished": (lambda value: isinstance(value, bool), "true or false"),
-    "selector": (lambda value: isinstance(value, str), "a text"),
+    "finished": (_is_bool, "true or false"),
+    "selector": (_is_text, "a text"),
+    "selects": (_is_bool, "true or false"),
+    "low_precision": (_is_bool, "true or false"),
+    "client_bits": (_is_bool, "true or false"),
     "accuracy": (_is_fraction, "a number from 0 to 1, or null"),
     "top5_accuracy": (_is_fraction, "a number from 0 to 1, or null"),
     "class_accuracy": (_are_fractions, "a list of numbers from 0 to 1, or null for one that is not known"),

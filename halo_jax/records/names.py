@@ -14,6 +14,11 @@ def arm_label(arm: str) -> str:
     return folder + slash + _LABELS.get(name, name) + (f" ({fields.replace(',', ', ')})" if fields else "")
 
 
+def is_of_one_precision(arm: str) -> bool:
+    """Whether an arm is called by its precision, such as "8-8-8" or "8-8-8 (recipe.order=neurosim)"."""
+    return re.match(r"\d+-\d+-\d+(?![\w-])", arm) is not None
+
+
 def without_seed(name: str) -> str:
     """What runs of several seeds share: "8-8-8" of "seed_0/8-8-8", "rounds=5/8-8-8" of "rounds=5,seed=1/8-8-8"."""
     folders = (re.sub(r"^seed_\d+$|(?:^|,)seed=\d+(?=,|$)", "", folder).lstrip(",") for folder in name.split("/"))

@@ -16,6 +16,7 @@ from halo_jax.config import schema
 from halo_jax.records import columns, files
 from halo_jax.records.checks import check_clients, check_labels, check_rounds, check_summary
 from halo_jax.records.columns import Layout
+from halo_jax.records.entry_facts import EntryFacts, facts_of
 from halo_jax.records.files import START_ANEW, RecordError, errors_of
 from halo_jax.records.rows import KEYS, ClientRecord, FingerprintRecord, RoundRecord
 from halo_jax.runtime import safe_files
@@ -39,9 +40,14 @@ class Run(NamedTuple):
     lacks: tuple[str, ...] = ()  # columns younger than the run, as "clients.csv uploads": all NaN, or empty texts
 
     @property
+    def facts(self) -> EntryFacts:
+        """What is known of the entries that the run names."""
+        return facts_of(self.config, self.summary)
+
+    @property
     def selects(self) -> bool:
-        """Whether clients choose their precision; a static arm does not."""
-        return self.summary.get("selector", self.config["selector"]["name"]) != "static"
+        """Whether clients choose their precision; those of an arm of one precision do not."""
+        return self.facts.selects
 
 
 def is_empty_table(path: Path) -> bool:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from halo_jax.records import files
 from halo_jax.records.columns import csv_text, known
-from halo_jax.records.names import arm_label
+from halo_jax.records.names import arm_label, is_of_one_precision
 from halo_jax.records.run_folder import Run
 from halo_jax.types import Constraint
 
@@ -28,6 +28,7 @@ METRICS = {
     "payload_up_bits": KILOBYTE_BITS,
     "payload_down_bits": KILOBYTE_BITS,
 }
+MEAN_OF_GROUPS = "(mean of groups)"  # behind the name of an arm: the paper's way to give one number for it
 HEADS = ("Top-1\n%", "Top-5\n%", "Energy\nmJ", "Latency\ns", "Area\nmm²", "Up\nkB", "Down\nkB")
 LEGEND = (
     "Accuracy of the final model. Energy, latency and area per training sample, payload per client and round "
@@ -93,7 +94,7 @@ def table(runs: Mapping[str, Run]) -> list[TableRow]:
     """
     runs = {arm: run for arm, run in runs.items() if run.rounds["round"].size}
     static = [arm for arm, run in runs.items() if not run.selects]
-    base = runs.get(min(static, key=lambda arm: not arm[:1].isdecimal(), default=""))
+    base = runs.get(next(filter(is_of_one_precision, static), next(iter(static), "")))
     rows = []
     for arm, run in runs.items():
         top1, top5 = _last_percent(run, "accuracy"), _last_percent(run, "top5_accuracy")
@@ -177,7 +178,7 @@ def _costs_of_arm(name: str, run: Run) -> dict[str, np.ndarray]:
     wants = run.clients["constraint"]
     masks = {f"{name}-{group.name[0]}": wants == group.name.lower() for group in GROUPS}
     groups = {label: _costs(run, mask) for label, mask in masks.items() if mask.any()}
-    means = {f"{name} (mean of groups)": np.mean(list(groups.values()), axis=0)} if groups else {}
+    means = {f"{name} {MEAN_OF_GROUPS}": np.mean(list(groups.values()), axis=0)} if groups else {}
     return {**means, f"{name} (mean of clients)": _costs(run), **groups}
 
 

@@ -92,7 +92,8 @@ def render(found: Sequence[Claim], dataset: str) -> Table:
 
 
 def _paper_row(arm: str) -> str:
-    return "HaLo-FL" if arm == "HaLo-FL (mean of groups)" else arm
+    """The row of Table II that an arm of ours stands beside, if there is one of that name."""
+    return arm.removesuffix(f" {arm_table.MEAN_OF_GROUPS}")
 
 
 def _printed(numbers: str) -> dict[str, float]:

@@ -10,18 +10,18 @@ from halo_jax.records.rows import RoundRecord
 from halo_jax.reporting.terminal import say
 
 
-def describe(row: RoundRecord, recipe: str = "") -> str:
-    """Loss, accuracy and mean bits of a round, in words; float32 training has no bits."""
+def describe(row: RoundRecord, instead_of_bits: str = "") -> str:
+    """Loss, accuracy and mean bits of a round, in words; of training that has no bits, what it has instead."""
     accuracy = "" if row.accuracy is None else f"accuracy {100 * row.accuracy:5.2f} %  "
     bits = f"bits {row.weights_bits:.1f}-{row.activations_bits:.1f}-{row.errors_bits:.1f}"
     loss = "       -" if row.train_loss is None else f"{row.train_loss:8.4f}"
-    return f"loss {loss}  {accuracy}{recipe if recipe == 'float32' else bits}"
+    return f"loss {loss}  {accuracy}{instead_of_bits or bits}"
 
 
 class _Arm(NamedTuple):
     name: str
     rounds: int
-    recipe: str
+    instead_of_bits: str
     task: TaskID
 
 
@@ -53,13 +53,20 @@ class Display:
         """Print one line above the progress."""
         say(self._console, line)
 
-    def begin_arm(self, name: str, rounds: int, rounds_done: int, recipe: str = "") -> None:
-        """A new arm starts, or goes on after `rounds_done` rounds."""
+    def begin_arm(self, name: str, rounds: int, rounds_done: int, instead_of_bits: str = "") -> None:
+        """A new arm starts, or goes on.
+
+        Args:
+          name: what it is called in every line.
+          rounds: how many it has in all.
+          rounds_done: how many of them an earlier launch has done.
+          instead_of_bits: shown in place of mean bits where it does not train in low precision, such as "float32".
+        """
         self._first = True
         self._left -= rounds_done
         self._last = time.perf_counter()
         task = self._progress.add_task(name, total=rounds, completed=rounds_done, status="compiling")
-        self._arms.append(_Arm(name, rounds, recipe, task))
+        self._arms.append(_Arm(name, rounds, instead_of_bits, task))
 
     def end_round(self, *rows: RoundRecord) -> None:
         """A round is done and recorded: a row for each of the arms that have begun last and go on together."""
@@ -71,7 +78,7 @@ class Display:
         self._left -= len(rows)
         left = "" if self._pace is None else f"  {_clock(self._left * self._pace)} left"
         for arm, row in zip(self._arms[-len(rows) :], rows, strict=True):
-            text = describe(row, arm.recipe) + left
+            text = describe(row, arm.instead_of_bits) + left
             if self._console.is_terminal:
                 self._progress.update(arm.task, completed=row.round, status=text)
             else:

@@ -75,21 +75,20 @@ def _changes(seeds: Mapping[str, Run], base: Mapping[str, Run]) -> list[float]:
 
 
 def _row(arm: str, runs: Sequence[Run], changes: Sequence[float], target_percent: float, table: str) -> SeedRow:
-    config = runs[0].config
-    quantised = config["recipe"]["name"] != "float32"
+    config, facts = runs[0].config, runs[0].facts
     means = _means([_measure(run, target_percent) for run in runs])
     paper = printed(table, arm, config)
     printed_percent: Any = paper.accuracy_percent
     ours = means["top5_accuracy_percent" if paper.top5 else "accuracy_percent"]
     return SeedRow(
         arm=arm_label(arm),
-        quantised_training="yes" if quantised else "",
-        own_bits="yes" if any(map(_bits_differ, runs)) or _deals_bits(config) else "",
+        quantised_training="yes" if facts.low_precision else "",
+        own_bits="yes" if facts.client_bits or any(map(_bits_differ, runs)) else "",
         seeds=len(runs),
         accuracy_spread_percent=_deviation([_final_percent(run) for run in runs]),
         change_points=known(math.fsum(changes) / len(changes)) if changes else None,
         change_spread_points=_deviation(changes),
-        priced_at="" if quantised else config["selector"]["start"],
+        priced_at="" if facts.low_precision else config["selector"]["start"],
         paper_accuracy_percent=printed_percent,
         paper_difference_points=None if None in (ours, printed_percent) else ours - printed_percent,
         paper_megabytes=paper.megabytes,
@@ -142,11 +141,6 @@ def _deviation(values: Sequence[float]) -> float | None:
 def _bits_differ(run: Run) -> bool:
     """Whether clients, or the rounds of one, have different bits."""
     return any(len(np.unique(run.clients[f"{dimension}_bits"])) > 1 for dimension in Precision._fields)
-
-
-def _deals_bits(config: Mapping[str, Any]) -> bool:
-    compressor = config["compressor"]
-    return compressor["name"].startswith("fedhq") and len(set(compressor["client_bits"])) != 1
 
 
 def _worst_client_percent(run: Run) -> float | None:

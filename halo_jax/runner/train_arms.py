@@ -88,7 +88,8 @@ def _train(
         checkpoints: Any = on_leader(lambda: [_open(arm, held, display) for arm in arms])
         listeners = on_leader(lambda: [_listeners(arm, on_round, held) for arm in arms]) or [[] for _ in arms]
         for arm in arms:
-            display.begin_arm(arm.label, config.rounds, done, arm.config.recipe.name)
+            without_bits = arm.config.recipe.name if arm.parts.recipe.numerics is None else ""
+            display.begin_arm(arm.label, config.rounds, done, without_bits)
         reported: list[set[int]] = [set() for _ in arms]
 
         def save(index: int, states: Sequence[FederationState]) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from halo_jax.records.names import arm_label, without_seed
+from halo_jax.records.names import arm_label, is_of_one_precision, without_seed
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,9 @@ def test_an_arm_is_called_as_in_the_paper_with_its_fields_in_brackets(arm, label
 )
 def test_runs_of_several_seeds_share_all_but_the_seed(name, shared):
     assert without_seed(name) == shared
+
+
+def test_an_arm_of_one_precision_is_called_by_it():
+    named = ("8-8-8", "10-8-8:recipe.order=neurosim", "8-8-8 (recipe.name=wage)", "8-8-8 (unfinished, 2 of 4 rounds)")
+    assert all(map(is_of_one_precision, named))
+    assert not any(map(is_of_one_precision, ("halo_ps", "a/8-8-8", "8-8", "8-8-8-8", "007", "8-8-8x")))

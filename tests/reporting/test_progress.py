@@ -72,6 +72,14 @@ def test_a_round_without_evaluation_shows_no_accuracy():
     assert "accuracy" not in describe(row(1, accuracy=None, test_loss=None))
 
 
+def test_training_without_bits_shows_what_it_has_instead():
+    console = Console(file=io.StringIO())
+    with Display(console, 1) as display:
+        display.begin_arm("8-8-8", 1, 0, "float32")
+        display.end_round(row(1))
+    assert console.file.getvalue().rstrip().endswith("accuracy 87.50 %  float32")
+
+
 def test_a_terminal_gets_a_live_display():
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
     text = "\n".join(show(console, arms=("8-8-8", "halo_ps")))
