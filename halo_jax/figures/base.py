@@ -18,7 +18,6 @@ Config = Mapping[str, Any]  # as in config.json
 Tables = Mapping[str, Mapping[str, np.ndarray]]  # of a study: table -> column -> one entry a row
 
 GROUPS = ("energy", "latency", "area")
-UNITS = {"energy_mj": "energy (mJ)", "latency_s": "latency (s)", "area_mm2": "area (mm²)"}
 STYLES = (
     {"color": "black", "linestyle": "-", "marker": "o"},
     {"color": "#0072b2", "linestyle": "--", "marker": "s"},

@@ -5,7 +5,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
-from halo_jax.figures.base import UNITS, Config, Tables, canvas, plain, texts
+from halo_jax.figures.base import Config, Tables, canvas, plain, texts
+from halo_jax.records.units import label_of, quantity_of
+from halo_jax.types import Cost
 
 MOST_LABELS = 10
 
@@ -24,15 +26,15 @@ def draw(config: Config, tables: Tables) -> Figure | None:
     title = f"Front of {len(precisions)} precision{'s' * (len(precisions) > 1)} (bits of weights-activations-errors)"
     figure, grid = canvas(title, caption, [config], (1, 3), (11, 4.2))
     found = []
-    for axes, metric in zip(grid[0], UNITS, strict=True):
-        on = np.array([metric.partition("_")[0] in front for front in fronts])
+    for axes, metric in zip(grid[0], Cost._fields, strict=True):
+        on = np.array([quantity_of(metric) in front for front in fronts])
         found.append(_panel(axes, rows["noise"], rows[metric], on))
-        axes.set_ylabel(UNITS[metric])
+        axes.set_ylabel(label_of(metric))
         axes.set_xlabel("quantisation noise $4^{-b_w}+4^{-b_a}+4^{-b_e}$", parse_math=True)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     figure.draw_without_rendering()  # only then is it known what overlaps
-    for axes, metric, front in zip(grid[0], UNITS, found, strict=True):
+    for axes, metric, front in zip(grid[0], Cost._fields, found, strict=True):
         _label(axes, [precisions[i] for i in front], np.stack([rows["noise"], rows[metric]], axis=-1)[front])
     return figure
 

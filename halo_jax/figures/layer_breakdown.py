@@ -11,7 +11,6 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from halo_jax.figures.base import (
     FILLS,
-    UNITS,
     Config,
     Tables,
     by_layer,
@@ -21,6 +20,8 @@ from halo_jax.figures.base import (
     legend_beside,
     texts,
 )
+from halo_jax.records.units import label_of
+from halo_jax.types import Cost
 
 FORWARD = ("forward", "update")  # the phases that the paper calls forward; backward is its Eq. 3 and its Eq. 4
 BARS = {
@@ -43,9 +44,9 @@ def draw(config: Config, tables: Tables) -> Figure | None:
     caption += ", forward includes the update of the weights." if "update" in rows["phase"] else "."
     title = f"Cost by layer at {_first(config['precision'])}"
     figure, grid = canvas(title, caption, [config], (3, 1), (layers_wide(len(names)), 7.6), sharex=True)
-    for axes, (metric, label) in zip(grid[:, 0], UNITS.items(), strict=True):
+    for axes, metric in zip(grid[:, 0], Cost._fields, strict=True):
         by_layer(axes, list(names.values()))
-        axes.set_ylabel(label)
+        axes.set_ylabel(label_of(metric))
         own = {column: values[rows["metric"] == metric] for column, values in rows.items()}
         if metric == "area_mm2":
             _stack(axes, _areas(own))

@@ -4,7 +4,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from halo_jax.figures.base import UNITS, Config, Tables, canvas, plain, texts
+from halo_jax.figures.base import Config, Tables, canvas, plain, texts
+from halo_jax.records.units import label_of, quantity_of
+from halo_jax.types import Cost
 
 # Lines that lie on each other are all seen: a broad one, a dashed one over it, and rings around both.
 LINES = {
@@ -27,9 +29,9 @@ def draw(config: Config, tables: Tables) -> Figure | None:
     figure, grid = canvas("Sensitivity to each dimension", caption, configs, (len(datasets), 3), size)
     for row, dataset in zip(grid, datasets, strict=True):
         own = {column: values[names == dataset] for column, values in sweep.items()}
-        for axes, metric in zip(row, UNITS, strict=True):
+        for axes, metric in zip(row, Cost._fields, strict=True):
             _panel(axes, own, metric)
-            axes.set_title(f"{dataset}: {metric.partition('_')[0]}", fontsize=10)
+            axes.set_title(f"{dataset}: {quantity_of(metric)}", fontsize=10)
     for axes in grid[-1]:
         axes.set_xlabel("bits of one dimension, the others at 8")
     handles, labels = grid[0, 0].get_legend_handles_labels()
@@ -41,6 +43,6 @@ def _panel(axes: Axes, sweep: dict[str, np.ndarray], metric: str) -> None:
     for dimension, line in LINES.items():
         mine = sweep["dimension"] == dimension
         axes.plot(sweep["bits"][mine], sweep[metric][mine], label=dimension, markerfacecolor="none", **line)
-    axes.set(ylim=(0, 1.08 * max(sweep[metric].max(), 1e-30)), ylabel=UNITS[metric], xticks=np.unique(sweep["bits"]))
+    axes.set(ylim=(0, 1.08 * max(sweep[metric].max(), 1e-30)), ylabel=label_of(metric), xticks=np.unique(sweep["bits"]))
     axes.invert_xaxis()
     plain(axes)

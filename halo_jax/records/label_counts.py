@@ -6,10 +6,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich import box
-from rich.table import Table
-
-MOST_CLIENTS, MOST_CLASSES = 20, 10  # that a terminal shows in full
 
 
 class Holding(NamedTuple):
@@ -23,7 +19,17 @@ class Holding(NamedTuple):
 
 
 def count(labels: np.ndarray, indices: np.ndarray, mask: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count `labels` int `[D]` by client and class: client n holds the images `indices[n][mask[n]]`, `[N, M]` both."""
+    """Count labels by client and class.
+
+    Args:
+      labels: of all training images, int `[D]`.
+      indices: the images of each client, int `[N, M]`.
+      mask: which of these places hold an image, bool `[N, M]`.
+      num_classes: K.
+
+    Returns:
+      int64 `[N, K]`.
+    """
     clients = np.nonzero(mask)[0]
     cells = clients * num_classes + labels[indices[mask]]
     return np.bincount(cells, minlength=len(mask) * num_classes).reshape(len(mask), num_classes)
@@ -32,22 +38,22 @@ def count(labels: np.ndarray, indices: np.ndarray, mask: np.ndarray, num_classes
 def rows(counts: np.ndarray) -> list[Any]:
     """A row for each client with the fields `client`, `images`, `class_0`, `class_1`, ..., as in `labels.csv`."""
     row = collections.namedtuple("LabelRow", ["client", "images", *(f"class_{k}" for k in range(counts.shape[1]))])
-    return [row(client, sum(own), *own) for client, own in enumerate(counts.tolist())]
+    return [row(client, sum(images), *images) for client, images in enumerate(counts.tolist())]
 
 
 def holdings(counts: np.ndarray) -> list[Holding]:
     """What each client holds, in short."""
-    each = zip(counts.sum(1).tolist(), (counts > 0).sum(1).tolist(), counts.argmax(1).tolist(), strict=True)
+    columns = counts.sum(1).tolist(), (counts > 0).sum(1).tolist(), counts.argmax(1).tolist()
     return [
         Holding(client, images, classes, largest, 100 * int(counts[client, largest]) / max(images, 1))
-        for client, (images, classes, largest) in enumerate(each)
+        for client, (images, classes, largest) in enumerate(zip(*columns, strict=True))
     ]
 
 
 def class_accuracy(right: np.ndarray, test_labels: np.ndarray) -> list[float]:
     """The accuracy on each class, `[K]`, of `right` answers `[K]`; NaN for a class without test images."""
     totals = np.bincount(test_labels, minlength=len(right)).tolist()
-    return [int(own) / total if total else math.nan for own, total in zip(right, totals, strict=True)]
+    return [int(answers) / total if total else math.nan for answers, total in zip(right, totals, strict=True)]
 
 
 def client_accuracy(counts: np.ndarray, accuracy: Sequence[float]) -> list[float]:
@@ -57,31 +63,9 @@ def client_accuracy(counts: np.ndarray, accuracy: Sequence[float]) -> list[float
     client that holds no others.
     """
     # fsum rounds once: a sum of floats by NumPy would depend on the CPU's vector width.
-    known = [(k, one) for k, one in enumerate(accuracy) if not math.isnan(one)]
-    found = []
-    for own in counts.tolist():
-        total = sum(own[k] for k, _ in known)
-        found.append(math.fsum(own[k] * one for k, one in known) / total if total else math.nan)
-    return found
-
-
-def render(counts: np.ndarray) -> Table:
-    """The table for a terminal of 80 columns: in full for 20 clients and 10 classes at most, else in short."""
-    if len(counts) <= MOST_CLIENTS and counts.shape[1] <= MOST_CLASSES:
-        heads = ["client", "images", *map(str, range(counts.shape[1]))]
-        return _draw("Images by client and class", heads, rows(counts))
-    heads = [name.replace("_percent", " %").replace("_", " ") for name in Holding._fields]
-    short = [(*holding[:4], f"{holding.largest_percent:.1f}") for holding in holdings(counts)[:MOST_CLIENTS]]
-    drawn = _draw("Images by client, and how many classes they are of", heads, short)
-    if len(counts) > MOST_CLIENTS:
-        drawn.caption = f"{len(counts) - MOST_CLIENTS} more clients in labels.csv"
-    return drawn
-
-
-def _draw(title: str, heads: Sequence[str], cells: Sequence[Sequence[Any]]) -> Table:
-    drawn = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
-    for head in heads:
-        drawn.add_column(head, justify="right", no_wrap=True)
-    for row in cells:
-        drawn.add_row(*map(str, row))
-    return drawn
+    tested = [k for k, of_class in enumerate(accuracy) if not math.isnan(of_class)]
+    expected = []
+    for images in counts.tolist():
+        total = sum(images[k] for k in tested)
+        expected.append(math.fsum(images[k] * accuracy[k] for k in tested) / total if total else math.nan)
+    return expected

@@ -17,6 +17,9 @@ from halo_jax.records import files
 from halo_jax.records.columns import csv_text, known
 from halo_jax.records.names import arm_label, is_of_one_precision
 from halo_jax.records.run_folder import Run
+from halo_jax.records.units import head_of
+from halo_jax.reporting.numbers import shown
+from halo_jax.reporting.terminal import Column, draw_table
 from halo_jax.types import Constraint
 
 GROUPS = (Constraint.ENERGY, Constraint.LATENCY, Constraint.AREA)
@@ -29,7 +32,6 @@ METRICS = {
     "payload_down_bits": KILOBYTE_BITS,
 }
 MEAN_OF_GROUPS = "(mean of groups)"  # behind the name of an arm: the paper's way to give one number for it
-HEADS = ("Top-1\n%", "Top-5\n%", "Energy\nmJ", "Latency\ns", "Area\nmm²", "Up\nkB", "Down\nkB")
 LEGEND = (
     "Accuracy of the final model. Energy, latency and area per training sample, payload per client and round "
     "(1 kB = 1000 bytes): means over rounds and clients. Changes are against the row that has none: the first "
@@ -59,6 +61,10 @@ class TableRow(NamedTuple):
     payload_down_change_percent: float | None = None
     train_width: float | None = None  # the width at which the network was trained
     hardware_width: float | None = None  # and the one at which it was priced
+
+
+SHOWN = TableRow._fields[1:8]  # in a table for a person, each with its change
+HEADS = tuple(map(head_of, SHOWN))
 
 
 class GroupRow(NamedTuple):
@@ -130,31 +136,36 @@ def groups(runs: Mapping[str, Run]) -> list[GroupRow]:
 
 def cells(rows: Sequence[TableRow]) -> list[tuple[Cell, ...]]:
     """What is shown of each row, one cell a head; a column keeps three digits of its smallest number."""
-    numbers: list[tuple[Any, ...]] = [(*row[1:8], None, None, *row[8:13]) for row in rows]  # accuracies: no change
     columns = []
-    for i in range(len(HEADS)):
-        values, changes = [row[i] for row in numbers], [row[len(HEADS) + i] for row in numbers]
+    for name in SHOWN:
+        is_accuracy = name.endswith("accuracy_percent")  # which has no change
+        values = [getattr(row, name) for row in rows]
+        changes = [None if is_accuracy else getattr(row, _change_of(name)) for row in rows]
         present = [value for value in values if value is not None]
-        best = (max if i < 2 else min)(present) if len(set(present)) > 1 else None
+        best = (max if is_accuracy else min)(present) if len(set(present)) > 1 else None
         small = min((value for value in present if value > 0), default=1)
-        digits = 2 if i < 2 else min(max(2 - math.floor(math.log10(small)), 0), 9)
-        texts = ["-" if value is None else f"{value:.{digits}f}" for value in values]
-        shown = ["" if change is None else f"{change:+.1f}%" if abs(change) >= 0.05 else "0.0%" for change in changes]
-        columns.append(map(Cell, texts, shown, [value == best and value is not None for value in values]))
+        digits = 2 if is_accuracy else min(max(2 - math.floor(math.log10(small)), 0), 9)
+        texts = [shown(value, f".{digits}f") for value in values]
+        bests = [value == best and value is not None for value in values]
+        columns.append(map(Cell, texts, map(_change_text, changes), bests))
     return list(zip(*columns, strict=True))
+
+
+def _change_of(name: str) -> str:
+    """The field of the change of one: `energy_change_percent` of `energy_mj`."""
+    return f"{name.rpartition('_')[0]}_change_percent"
+
+
+def _change_text(percent: float | None) -> str:
+    return "" if percent is None else f"{percent:+.1f}%" if abs(percent) >= 0.05 else "0.0%"
 
 
 def render_rich(rows: Sequence[TableRow]) -> Table:
     """The rows for a terminal of 80 columns or more; a change stands under its value."""
     widths = sorted({(row.train_width, row.hardware_width) for row in rows if row.train_width is not None})
     title = "; ".join(f"trained at width {train:g}, priced at width {priced:g}" for train, priced in widths)
-    drawn = Table(title=title or None, caption=LEGEND, caption_justify="left", show_lines=True)
-    drawn.add_column("Arm", overflow="fold")
-    for head in HEADS:
-        drawn.add_column(head, justify="right", no_wrap=True)
-    for row, shown in zip(rows, cells(rows), strict=True):
-        drawn.add_row(Text(row.arm), *(_rich_cell(cell) for cell in shown))
-    return drawn
+    drawn = [[row.arm, *map(_rich_cell, row_cells)] for row, row_cells in zip(rows, cells(rows), strict=True)]
+    return draw_table([Column("Arm", False), *map(Column, HEADS)], drawn, title=title, caption=LEGEND, spaced=True)
 
 
 def write_csv(rows: Sequence[TableRow], path: str | Path) -> None:

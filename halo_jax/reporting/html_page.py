@@ -7,6 +7,7 @@ from typing import Any
 
 from halo_jax.records.run_folder import Run
 from halo_jax.reporting.arm_table import HEADS, LEGEND, Cell, GroupRow, TableRow, cells, groups, table
+from halo_jax.reporting.numbers import shown
 from halo_jax.reporting.paper_claims import Claim
 from halo_jax.reporting.seed_rows import SeedRow
 from halo_jax.runtime.visible import visible
@@ -95,22 +96,20 @@ def _html_claims(claims: Sequence[Claim]) -> list[str]:
 
 def grid(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Any table: its first column says what a row is."""
-    names = "".join(f"<th>{escape(name)}</th>" for name in head)
-    plain = ([_number(value) for value in row] for row in rows)
-    lines = "".join(f"<tr><th>{row[0]}</th>{''.join(f'<td>{cell}</td>' for cell in row[1:])}</tr>" for row in plain)
-    return f'<div class="wide"><table class="numbers"><tr>{names}</tr>{lines}</table></div>'
+    return _table(head, ([escape(shown(value)) for value in row] for row in rows))
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells that are HTML already, below heads that are not."""
+    names = "".join(f"<th>{escape(head).replace(chr(10), '<br>')}</th>" for head in heads)
+    lines = (f"<tr><th>{name}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>" for name, *cells in rows)
+    return f'<div class="wide"><table class="numbers"><tr>{names}</tr>{"".join(lines)}</table></div>'
 
 
 def document(title: str, body: Sequence[str]) -> str:
     """A page of these pieces."""
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
     return "\n".join(["<!doctype html>", f'<html lang="en"><head>{head}</head><body>', *body, "</body></html>\n"])
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return "-" if value is None else escape(str(value))
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -143,12 +142,8 @@ def _what_was_run(configs: Mapping[str, Mapping[str, str]]) -> str:
 
 
 def _html_table(rows: Sequence[TableRow]) -> str:
-    head = "".join(f"<th>{escape(text).replace(chr(10), '<br>')}</th>" for text in ("Arm", *HEADS))
-    lines = []
-    for row, shown in zip(rows, cells(rows), strict=True):
-        numbers = "".join(_html_cell(cell) for cell in shown)
-        lines.append(f"<tr><th>{escape(row.arm)}</th>{numbers}</tr>")
-    return f'<div class="wide"><table class="numbers"><tr>{head}</tr>{"".join(lines)}</table></div>'
+    every = zip(rows, cells(rows), strict=True)
+    return _table(("Arm", *HEADS), ([escape(row.arm), *map(_html_cell, own)] for row, own in every))
 
 
 def _html_groups(rows: Sequence[GroupRow]) -> str:
@@ -156,20 +151,15 @@ def _html_groups(rows: Sequence[GroupRow]) -> str:
     if not rows:
         return ""
     heads = ("Arm", "Clients that want", "Clients", "Mean accuracy %", "Worst client %", *HEADS[2:5])
-    head = "".join(f"<th>{escape(text).replace(chr(10), '<br>')}</th>" for text in heads)
-    lines = []
-    for row in rows:
-        wants = f"low {row.group}" if row.group != "none" else "nothing"
-        numbers = "".join(f"<td>{_number(value)}</td>" for value in row[2:])
-        lines.append(f"<tr><th>{escape(row.arm)}</th><td>{wants}</td>{numbers}</tr>")
+    wants = {row.group: f"low {row.group}" if row.group != "none" else "nothing" for row in rows}
+    table = grid(heads, ((row.arm, wants[row.group], *row[2:]) for row in rows))
     note = "A client's accuracy: that of the final model on each class, by the client's own mix of labels."
-    table = f'<div class="wide"><table class="numbers"><tr>{head}</tr>{"".join(lines)}</table></div>'
     return f'<h2>Groups of clients</h2>{table}<p class="small">{note}</p>'
 
 
 def _html_cell(cell: Cell) -> str:
     text = f"<b>{cell.text}</b>" if cell.best else cell.text
-    return f"<td>{text}<small>{cell.change}</small></td>"
+    return f"{text}<small>{cell.change}</small>"
 
 
 def figure(caption: str, png: bytes) -> str:

@@ -1,14 +1,13 @@
 """The rows of `seed_rows` for a terminal, and what their columns mean."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from halo_jax.paper import NOTES
+from halo_jax.reporting.numbers import UNKNOWN, shown
 from halo_jax.reporting.seed_rows import SeedRow
+from halo_jax.reporting.terminal import Column, draw_table
 
 
 def caption(target_percent: float = 0, paper: str = "") -> str:
@@ -25,16 +24,12 @@ def caption(target_percent: float = 0, paper: str = "") -> str:
 
 def render(table: Sequence[SeedRow], caption: str) -> Table:
     """The rows for a terminal of 80 columns."""
-    drawn = Table(caption=caption, caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True)
     columns = dict(_COLUMNS)
     if any(row.paper_accuracy_percent is not None for row in table):
         columns["Paper %\nours -"] = _paper
-    for head in columns:
-        text: Any = {"overflow": "fold"} if head == "Arm" else {"justify": "right", "no_wrap": True}
-        drawn.add_column(head, **text)
-    for row in table:
-        drawn.add_row(*(Text("\n".join(lines(row))) for lines in columns.values()))
-    return drawn
+    cells = [["\n".join(lines_of(row)) for lines_of in columns.values()] for row in table]
+    heads = [Column(head, is_number=head != "Arm") for head in columns]
+    return draw_table(heads, cells, caption=caption, spaced=True)
 
 
 def _arm(row: SeedRow) -> list[str]:
@@ -44,41 +39,37 @@ def _arm(row: SeedRow) -> list[str]:
 
 
 def _accuracy(row: SeedRow) -> list[str]:
-    top1 = _number(row.accuracy_percent, ".2f") + _spread(row.accuracy_spread_percent)
-    change = _number(row.change_points, "+.2f") + _spread(row.change_spread_points)
-    return [top1, change, _number(row.top5_accuracy_percent, ".2f")]
+    top1 = shown(row.accuracy_percent, ".2f") + _spread(row.accuracy_spread_percent)
+    change = shown(row.change_points, "+.2f") + _spread(row.change_spread_points)
+    return [top1, change, shown(row.top5_accuracy_percent, ".2f")]
 
 
 def _payload(row: SeedRow) -> list[str]:
     ways = (row.up_megabytes, row.down_megabytes)
-    return [_number(None if megabytes is None else 1000 * megabytes) for megabytes in ways]
+    return [shown(None if megabytes is None else 1000 * megabytes) for megabytes in ways]
 
 
 def _to_the_end(row: SeedRow) -> list[str]:
-    return [_number(row.total_megabytes), _number(row.energy_joule), _number(row.virtual_seconds)]
+    return [shown(row.total_megabytes), shown(row.energy_joule), shown(row.virtual_seconds)]
 
 
 def _to_the_goal(row: SeedRow) -> list[str]:
-    return [_number(row.target_megabytes), _number(row.target_joule), _number(row.target_seconds)]
+    return [shown(row.target_megabytes), shown(row.target_joule), shown(row.target_seconds)]
 
 
 def _sample(row: SeedRow) -> list[str]:
-    return [_number(row.energy_mj, ".3g"), _number(row.latency_s, ".3g"), _number(row.area_mm2)]
+    return [shown(row.energy_mj), shown(row.latency_s), shown(row.area_mm2)]
 
 
 def _paper(row: SeedRow) -> list[str]:
     if row.paper_accuracy_percent is None:
-        return ["-"]
+        return [UNKNOWN]
     megabytes = [] if row.paper_megabytes is None else [f"{row.paper_megabytes:g} MB"]
-    return [_number(row.paper_accuracy_percent, ".2f"), _number(row.paper_difference_points, "+.2f"), *megabytes]
+    return [shown(row.paper_accuracy_percent, ".2f"), shown(row.paper_difference_points, "+.2f"), *megabytes]
 
 
 def _spread(value: float | None) -> str:
     return "" if value is None else f" ± {value:.{1 if value >= 10 else 2}f}"
-
-
-def _number(value: float | None, digits: str = ".4g") -> str:
-    return "-" if value is None else f"{value:{digits}}"
 
 
 _COLUMNS: dict[str, Callable[[SeedRow], list[str]]] = {  # head -> the lines of a row

@@ -5,7 +5,7 @@ import numpy as np
 from rich.console import Console
 
 from halo_jax.config import Config
-from halo_jax.records import label_counts
+from halo_jax.reporting import label_table
 from halo_jax.reporting.terminal import say
 from halo_jax.runner import to_records
 from halo_jax.runner.build import Parts
@@ -23,4 +23,4 @@ def describe(console: Console, config: Config, parts: Parts) -> None:
         f"({parts.executor_reason}), kernels {to_records.kernels(parts)}",
     )
     if config.partition.name != "iid":
-        console.print(label_counts.render(to_records.label_counts(parts)))
+        console.print(label_table.render(to_records.label_counts(parts)))

@@ -13,7 +13,6 @@ from halo_jax.runner.lookup import make_model, make_platform
 from halo_jax.types import Cost, LayerShape, Precision
 
 PAPER_SETS = ("cifar10", "emnist", "tiny_imagenet")
-UNITS = {"energy_mj": "mJ", "latency_s": "s", "area_mm2": "mm²"}
 
 
 class Table(NamedTuple):

@@ -11,12 +11,13 @@ import numpy as np
 from halo_jax.config import Config
 from halo_jax.hardware.bill import BreakdownRow, breakdown_rows
 from halo_jax.parameters import grid
+from halo_jax.records.units import quantity_of, unit_of
 from halo_jax.selectors import pareto_front, quantisation_noise
-from halo_jax.studies.base import UNITS, Table, chip_of, describe, macs, network_of, price, setting, weights
+from halo_jax.studies.base import Table, chip_of, describe, macs, network_of, price, setting, weights
 from halo_jax.types import Cost, Precision
 
 _OCCUPATION = {"crossbars": "crossbars", "tiles": "tiles", "utilisation": "used_percent"}
-_NAMES = tuple(metric.rpartition("_")[0] for metric in Cost._fields)
+_NAMES = tuple(map(quantity_of, Cost._fields))
 
 
 class TotalRow(NamedTuple):
@@ -84,7 +85,7 @@ def _one(config: Config, precision: Precision) -> dict[str, Table]:
     rows = breakdown_rows(chip.breakdown(network.layers, precision), network.names)
     cost, eight = (price(chip, network.layers, bits) for bits in (precision, Precision(8, 8, 8)))
     totals = [
-        TotalRow(metric.rpartition("_")[0], value, UNITS[metric], before, 100 * (value / before - 1))
+        TotalRow(quantity_of(metric), value, unit_of(metric), before, 100 * (value / before - 1))
         for metric, value, before in zip(Cost._fields, cost, eight, strict=True)
     ]
     what = setting(config, precision)
@@ -134,13 +135,13 @@ def _occupation(names: Sequence[str], rows: Sequence[BreakdownRow]) -> dict[str,
 def _parts(rows: Sequence[BreakdownRow]) -> list[PartRow]:
     """Each part of each metric, added over the layers."""
     found = []
-    for metric, unit in UNITS.items():
+    for metric in Cost._fields:
         own = [row for row in rows if row.metric == metric]
         total = sum(row.value for row in own if row.in_total)
         for phase, component, in_total in dict.fromkeys((row.phase, row.component, row.in_total) for row in own):
             value = sum(row.value for row in own if (row.phase, row.component) == (phase, component))
             share = 100 * value / total if in_total else None
-            found.append(PartRow(metric.rpartition("_")[0], phase, component, value, unit, share))
+            found.append(PartRow(quantity_of(metric), phase, component, value, unit_of(metric), share))
     return found
 
 

@@ -7,6 +7,7 @@ from halo_jax import datasets
 from halo_jax.config import Config
 from halo_jax.federation.partition import PARTITIONS
 from halo_jax.records import label_counts
+from halo_jax.reporting import label_table
 from halo_jax.runner.build import deal
 from halo_jax.runner.lookup import check_dataset, require_known
 from halo_jax.studies.base import Table
@@ -23,7 +24,7 @@ def study(config: Config) -> dict[str, Table]:
     dealt_as = f"{config.dataset} by {config.partition.name}"
     return {
         "labels": Table(
-            f"Images by client and class: {dealt_as}", label_counts.rows(counts), drawn=label_counts.render(counts)
+            f"Images by client and class: {dealt_as}", label_counts.rows(counts), drawn=label_table.render(counts)
         ),
         "holdings": Table(
             f"Images by client, and how many classes they are of: {dealt_as}",

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from halo_jax.config import Config, ConfigError
+from halo_jax.records.units import unit_of
 from halo_jax.selectors import PerLayer, best_within, bit_grid, layer_costs, per_layer, quantisation_noise
-from halo_jax.studies.base import UNITS, Table, chip_of, describe, network_of, number, setting
+from halo_jax.studies.base import Table, chip_of, describe, network_of, number, setting
 from halo_jax.types import Cost, Precision
 
 _SHARE = 0.5  # of what `start` costs, where no budget is given
@@ -67,7 +68,7 @@ def _comparison(found: PerLayer, ours: Cost, candidates: Precision, costs: Cost,
     best = best_within(candidates, costs, budget)
     uniform, cost = candidates.layer(int(best)), Cost(*(metric[best] for metric in costs))
     rows = [
-        ComparisonRow(name, float(limit) if limit < jnp.inf else None, number(a), number(b), UNITS[name])
+        ComparisonRow(name, float(limit) if limit < jnp.inf else None, number(a), number(b), unit_of(name))
         for name, limit, a, b in zip(Cost._fields, budget, ours, cost, strict=True)
     ]
     noise = len(found.precision.weights) * quantisation_noise(uniform)

@@ -6,10 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich import box
 from rich.console import Console
-from rich.table import Table as Drawn
-from rich.text import Text
 
 from halo_jax import figures
 from halo_jax.config import Config, ConfigError, schema
@@ -21,15 +18,15 @@ from halo_jax.models import MODELS
 from halo_jax.records import files, run_folder
 from halo_jax.records.claim import DEVICE, TABLES, claim, holds_study
 from halo_jax.records.columns import csv_text
-from halo_jax.reporting.terminal import say
+from halo_jax.records.units import unit_of
+from halo_jax.reporting.numbers import shown
+from halo_jax.reporting.terminal import Column, draw_table, say
 from halo_jax.runner.lookup import require_known
-from halo_jax.runtime.visible import visible
 from halo_jax.selectors import SELECTORS
 from halo_jax.studies import STUDIES, Table
 from halo_jax.studies.base import chip_of
 
 MOST_ROWS = 60  # that are printed; all are in the files
-_UNITS = {"mj": "mJ", "s": "s", "mm2": "mm²", "percent": "%", "bits": "bits"}
 
 
 def run_study(config: Config, workdir: str | Path, *, overwrite: bool = False, console: Console | None = None) -> None:
@@ -80,36 +77,24 @@ def _answer(config: Config) -> dict[str, Table]:
         raise ConfigError(f"{config.model} for {config.dataset}: {error}") from error
 
 
-def render(table: Table) -> Drawn:
+def render(table: Table) -> Any:
     """The table for a terminal: at most 60 rows, numbers of four digits."""
-    drawn = Drawn(title=Text(table.title, "bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    numeric = [isinstance(value, int | float | np.floating) or _is_number(value) for value in table.rows[0]]
-    for name, right in zip(table.rows[0]._fields, numeric, strict=True):
-        drawn.add_column(_heading(name), justify="right" if right else "left", no_wrap=right)
-    for row in table.rows[:MOST_ROWS]:
-        drawn.add_row(*(Text(_cell(value)) for value in row))
-    if len(table.rows) > MOST_ROWS:
-        drawn.caption = f"{len(table.rows) - MOST_ROWS} more rows in the files"
-    return drawn
+    first = table.rows[0]
+    columns = [Column(_heading(name), _is_number(value)) for name, value in zip(first._fields, first, strict=True)]
+    cells = [[shown(value) for value in row] for row in table.rows[:MOST_ROWS]]
+    more = f"{len(table.rows) - MOST_ROWS} more rows in the files" if len(table.rows) > MOST_ROWS else ""
+    return draw_table(columns, cells, title=table.title, caption=more)
 
 
 def _heading(name: str) -> str:
     *words, last = name.split("_")
-    return "\n".join([*words, _UNITS.get(last, last) if words else last])
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else ""
-    if value is None:
-        return ""
-    if isinstance(value, float | np.floating):
-        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
-    return visible(value)
+    return "\n".join([*words, unit_of(name) or last])
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, str) and value.lstrip("-").replace(".", "", 1).isdecimal()
+    if isinstance(value, str):
+        return value.lstrip("-").replace(".", "", 1).isdecimal()
+    return isinstance(value, int | float | np.floating)
 
 
 def _write(folder: Path, name: str, table: Table) -> None:

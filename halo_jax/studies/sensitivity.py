@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from halo_jax.config import Config
+from halo_jax.records.units import quantity_of
 from halo_jax.studies.base import PAPER_SETS, Table, chip_of, network_of
 from halo_jax.types import Cost, Precision
 
@@ -51,7 +52,7 @@ def study(config: Config) -> dict[str, Table]:
             sweeps += [SweepRow(dataset, dimension, *row) for row in values]
             for name, metric, paper in zip(cost._fields, cost, _CLAIMS[dimension], strict=True):
                 change = 100 * (metric[-1] / metric[0] - 1)
-                claims.append(ClaimRow(dataset, dimension, name.rpartition("_")[0], paper, change))
+                claims.append(ClaimRow(dataset, dimension, quantity_of(name), paper, change))
     return {
         "sweep": Table("Cost of one training sample as one dimension falls, the others at 8 bits", sweeps, shown=False),
         "claims": Table("From 8 to 2 bits of one dimension: what Fig. 1's caption says, and our change", claims),

@@ -9,11 +9,12 @@ from rich.console import Console
 
 from halo_jax.federation.partition import dirichlet
 from halo_jax.records import label_counts
+from halo_jax.reporting import label_table
 
 
 def text_of(counts: np.ndarray) -> list[str]:
     text = io.StringIO()
-    Console(file=text, width=80).print(label_counts.render(counts))
+    Console(file=text, width=80).print(label_table.render(counts))
     return text.getvalue().splitlines()
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from halo_jax.records.column_docs import ColumnDoc, columns_of
 from halo_jax.records.rows import ClientRecord, FingerprintRecord, RoundRecord
-from halo_jax.records.units import quantity_of, unit_of
+from halo_jax.records.units import head_of, label_of, quantity_of, unit_of
 
 
 @pytest.mark.parametrize("row", [RoundRecord, ClientRecord, FingerprintRecord])
@@ -29,6 +29,7 @@ def test_a_unit_ends_the_name_of_its_field():
     assert [unit_of(name) for name in ("latency_s", "s", "area_mm2", "energy_change_percent", "round")] == [
         *("s", "", "mm²", "%", ""),
     ]
-    assert [quantity_of(name) for name in ("payload_up_bits", "uploads", "dead_steps")] == [
-        *("payload up", "uploads", "dead steps"),
+    assert [quantity_of(name) for name in ("payload_up_bits", "uploads", "dead_steps", "accuracy_points")] == [
+        *("up", "uploads", "dead steps", "top-1"),
     ]
+    assert (label_of("area_mm2"), head_of("energy_mj")) == ("area (mm²)", "Energy\nmJ")
