@@ -70,7 +70,9 @@ ROUND = RoundRecord(
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    run_folder.create(tmp_path / "run", {"selector": {"name": "static"}, "seeds": (3, 4)})
+    config = default()
+    config.selector.name, config.seeds = "static", (3, 4)
+    run_folder.create(tmp_path / "run", config.to_dict())
     return tmp_path / "run"
 
 

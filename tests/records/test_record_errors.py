@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from halo_jax.config import default
 from halo_jax.records import files, run_folder
 from halo_jax.records.files import RecordError
 from halo_jax.records.rows import ClientRecord, FingerprintRecord
@@ -19,7 +20,7 @@ PRINTS = [FingerprintRecord(1, "aggregate", None, "00000000deadbeef")]
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    run_folder.create(tmp_path / "run", {"selector": {"name": "static"}})
+    run_folder.create(tmp_path / "run", default().to_dict())
     return tmp_path / "run"
 
 
