@@ -28,7 +28,7 @@ from halo_jax.figures import (
     sweep,
     tradeoff,
 )
-from halo_jax.figures.base import Config, Tables
+from halo_jax.figures.series import Config, Tables
 from halo_jax.records import files
 from halo_jax.records.run_folder import Run
 

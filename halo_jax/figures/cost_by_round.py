@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from halo_jax.figures.base import Config, Tables, arm_name, by_round, canvas, groups_of, selecting, selection
+from halo_jax.figures.base import by_round, canvas
+from halo_jax.figures.series import Config, Tables, arm_name, groups_of, selecting, selection
 from halo_jax.records.run_folder import Run
 
 REFERENCE = "8-8-8"
@@ -58,8 +59,8 @@ def _panel(axes: Axes, run: Run, group: str, reference: Run | None) -> None:
     title = f"clients that want low {group}"
     for metric, line in LINES.items():
         means = np.bincount(index, run.clients[metric][mine]) / clients
-        one = means[0] if reference is None else reference.clients[metric].mean()
-        axes.step(rounds, means / one, where="mid", markersize=4, markevery=max(1, len(rounds) // 8), **line)
+        unit = means[0] if reference is None else reference.clients[metric].mean()
+        axes.step(rounds, means / unit, where="mid", markersize=4, markevery=max(1, len(rounds) // 8), **line)
     if reference is None:
         first = mine & (run.clients["round"] == rounds[0])
         title += f"\n(round {rounds[0]}, at {_precisions(run, first)}, is 1)"

@@ -5,7 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
-from halo_jax.figures.base import Config, Tables, canvas, plain, texts
+from halo_jax.figures.base import canvas, plain
+from halo_jax.figures.series import Config, Tables, texts
 from halo_jax.records.units import label_of, quantity_of
 from halo_jax.types import Cost
 

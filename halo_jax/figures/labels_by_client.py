@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from halo_jax.figures.base import Config, Tables, canvas, plain
+from halo_jax.figures.base import canvas, plain
+from halo_jax.figures.series import Config, Tables
 from halo_jax.records.run_folder import Run
 
 _MOST_NUMBERS = 240  # cells that hold their number
@@ -23,8 +24,8 @@ def draw(runs: Mapping[str, Run]) -> Figure | None:
     return _draw(_title(known[0].config), known[0].labels or {}, [known[0].config])
 
 
-def _equal(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:
-    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+def _equal(table: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:
+    return table.keys() == other.keys() and all(np.array_equal(table[name], other[name]) for name in table)
 
 
 def draw_study(config: Config, tables: Tables) -> Figure | None:

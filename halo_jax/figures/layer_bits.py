@@ -3,7 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from halo_jax.figures.base import FILLS, Config, Tables, by_layer, canvas, layer_bars, layers_wide, legend_beside, texts
+from halo_jax.figures.base import FILLS, by_layer, canvas, layer_bars, layers_wide, legend_beside
+from halo_jax.figures.series import Config, Tables, texts
 
 
 def draw(config: Config, tables: Tables) -> Figure | None:

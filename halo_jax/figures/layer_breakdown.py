@@ -9,17 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from halo_jax.figures.base import (
-    FILLS,
-    Config,
-    Tables,
-    by_layer,
-    canvas,
-    layer_bars,
-    layers_wide,
-    legend_beside,
-    texts,
-)
+from halo_jax.figures.base import FILLS, by_layer, canvas, layer_bars, layers_wide, legend_beside
+from halo_jax.figures.series import Config, Tables, texts
 from halo_jax.records.units import label_of
 from halo_jax.types import Cost
 

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from halo_jax.figures.base import Config, Tables, arm_name, canvas, groups_of, selecting, selection
+from halo_jax.figures.base import canvas
+from halo_jax.figures.series import Config, Tables, arm_name, groups_of, selecting, selection
 from halo_jax.records.run_folder import Run
 from halo_jax.types import Precision
 

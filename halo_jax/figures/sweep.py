@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from halo_jax.figures.base import Config, Tables, arm_name, canvas, legend_beside, of_points, plain, style, swept, texts
+from halo_jax.figures.base import canvas, legend_beside, plain, style
+from halo_jax.figures.series import Config, Tables, arm_name, of_points, swept, texts
 
 _DECADE = 10  # positive values that differ by as much take a logarithmic axis
 _LETTERS = 36  # in a line of the legend

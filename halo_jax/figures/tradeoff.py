@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from halo_jax.figures.base import Config, Tables, canvas, of_points, plain, row_names, texts
+from halo_jax.figures.base import canvas, plain
+from halo_jax.figures.series import Config, Tables, of_points, row_names, texts
 
 _OWN_BITS = {"color": "#009e73", "marker": "D"}
 _QUANTISED = {"color": "#d55e00", "marker": "s"}

@@ -5,7 +5,7 @@ import pytest
 from matplotlib.text import Text
 
 from halo_jax.figures import COMPARISON_FIGURES
-from halo_jax.figures.base import row_names
+from halo_jax.figures.series import row_names
 from tests.toy_run import toy_config
 
 
