@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from halo_jax.numerics.rounding import rounded
 from halo_jax.types import Cost, Stream, stream
 
 _BITS_PER_MEGABIT = 1e6
@@ -89,7 +90,7 @@ def lap(
     """
     down_rate, up_rate = _rates(clock, stream(key, Stream.LINK, round, client))
     samples = clock.samples.astype(jnp.float32)
-    compute, needed = _rounded(cost.latency_s * samples), _rounded(_rounded(cost.energy_mj * samples) * 1e-3)
+    compute, needed = rounded(cost.latency_s * samples), rounded(rounded(cost.energy_mj * samples) * 1e-3)
     started = spent_joule + needed <= clock.battery_joule
     download, upload = down_bits / down_rate, up_bits / up_rate
     in_time = total_s(download, compute, upload) <= clock.deadline_s
@@ -100,7 +101,7 @@ def lap(
         download_s=or_nothing(download),
         compute_s=or_nothing(compute),
         upload_s=or_nothing(upload),
-        energy_joule=or_nothing(_rounded(spent)),
+        energy_joule=or_nothing(rounded(spent)),
         started=started,
         participated=started & in_time,
     )
@@ -123,12 +124,7 @@ def _rates(clock: Clock, key: jax.Array) -> tuple[jax.Array, jax.Array]:
     # Choice: each is uniform within sqrt(3) standard deviations of its mean, so that no link stands still.
     """
     draws = jax.random.bits(key, (2,), jnp.uint32) >> (32 - _DRAW_BITS)
-    width = _rounded(math.sqrt(3) * clock.jitter)
+    width = rounded(math.sqrt(3) * clock.jitter)
     share = (2 * draws.astype(jnp.float32) + 1) * 2.0**-_DRAW_BITS  # in (0, 2), 1 on average
-    down, up = (1 - width) + _rounded(share * width)
+    down, up = (1 - width) + rounded(share * width)
     return clock.down_bits_per_s * down, clock.up_bits_per_s * up
-
-
-def _rounded(x: jax.Array) -> jax.Array:
-    """A number from 0, as it is: through a comparison no program can fuse a product with a sum."""
-    return jnp.maximum(x, 0)

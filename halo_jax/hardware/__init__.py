@@ -1,7 +1,8 @@
 """Hardware platforms: what training one sample costs. To add one: a file here and one line in `PLATFORMS`.
 
 A platform's `make(device)` returns a `Chip`: a preset of its name, or the chip of a YAML file; anything else raises
-ValueError. A file holds `bill(layers, constants)`: what each layer makes the chip do, and what that costs.
+ValueError. A file holds `bill(layers, constants)`: what each layer makes the chip do, and what that costs. From any
+bill `pricing` makes the cost of a precision, its breakdown by layer and part, and its smooth form for gradients.
 """
 
 from collections.abc import Callable

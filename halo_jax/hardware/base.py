@@ -5,7 +5,8 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 
-from halo_jax.hardware.bill import Bill, Layers, Part, breakdown_of, total, total_per_layer
+from halo_jax.hardware.bill import Bill, Layers, Part
+from halo_jax.hardware.pricing import breakdown_of, total, total_per_layer
 from halo_jax.types import Cost, Precision
 
 

@@ -17,7 +17,7 @@ the same at any precision, and left out, as is what writes activations and new w
 Source: Judd et al., Stripes, MICRO 2016, for the array; Horowitz, ISSCC 2014, for energies.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +25,7 @@ from typing import NamedTuple
 from flax import struct
 
 from halo_jax.hardware.base import Chip
-from halo_jax.hardware.bill import ACTIVATIONS, ERRORS, WEIGHTS, Bill, Count, Item, Layers, Line, Part, itemise
+from halo_jax.hardware.bill import ACTIVATIONS, ERRORS, WEIGHTS, Bill, Item, Layers, Line, Part, itemise
 from halo_jax.hardware.device_file import device_named
 from halo_jax.hardware.sizes import Sizes, ceil_div
 from halo_jax.types import LayerShape
@@ -68,52 +68,98 @@ def bill(layers: Layers, constants: Constants) -> Bill:
 
 
 class _Array(NamedTuple):
+    """How many products an array takes a cycle, in each direction."""
+
     lanes: int
     windows: int
     filters: int
 
 
-# phase, what waits, what streams, and by their names in Sizes: what is summed over, what runs along windows and filters
+class _Product(NamedTuple):
+    """The product of a pass: what streams, [windows, over], by what waits, [over, filters]; `runs` of them."""
+
+    runs: int  # groups, each time that the layer repeats
+    over: int
+    windows: int
+    filters: int
+
+
+class _Pass(NamedTuple):
+    """A pass of training: which operand waits, which streams, and the sides of its product by their names in Sizes."""
+
+    phase: str
+    waits: int
+    streams: int
+    over: str
+    windows: str
+    filters: str
+
+    def product(self, layer: Sizes) -> _Product:
+        """The pass's product for a layer."""
+        over, windows, filters = (getattr(layer, side) for side in (self.over, self.windows, self.filters))
+        return _Product(layer.repeats * layer.groups, over, windows, filters)
+
+
 _PASSES = (
-    ("forward", WEIGHTS, ACTIVATIONS, ("rows", "positions", "c_out")),
-    ("backward", WEIGHTS, ERRORS, ("c_out", "positions", "rows")),
-    ("gradient", ERRORS, ACTIVATIONS, ("positions", "rows", "c_out")),
+    _Pass("forward", waits=WEIGHTS, streams=ACTIVATIONS, over="rows", windows="positions", filters="c_out"),
+    _Pass("backward", waits=WEIGHTS, streams=ERRORS, over="c_out", windows="positions", filters="rows"),
+    _Pass("gradient", waits=ERRORS, streams=ACTIVATIONS, over="positions", windows="rows", filters="c_out"),
 )
 
 
 @lru_cache(maxsize=64)
 def _items(layers: tuple[LayerShape, ...], array: _Array) -> tuple[Item, ...]:
-    passes = (line for one in _PASSES for line in _pass(array, *one))
-    return itemise(layers, [*passes, *_memory()])
+    passes = (line for each_pass in _PASSES for line in _pass_lines(array, each_pass))
+    return itemise(layers, [*passes, *_memory_lines()])
 
 
-def _pass(array: _Array, phase: str, waits: int, streams: int, names: tuple[str, str, str]) -> Iterator[Line]:
-    """One product in each group: what waits, [over, filters], by what streams, [windows, over]."""
+def _pass_lines(array: _Array, each_pass: _Pass) -> Iterator[Line]:
+    """Additions, reads and cycles of one pass; what streams takes the count once for each of its bits."""
+    product_of, (phase, waits, streams, *_) = each_pass.product, each_pass
 
-    def line(component: str, metric: str, price: str, count: Callable[[int, int, int], int], held_bits: bool, fed):
-        def of(s: Sizes, bits: int) -> int:
-            over, along_windows, along_filters = (getattr(s, name) for name in names)
-            return s.repeats * s.groups * count(over, along_windows, along_filters) * (bits if held_bits else 1)
+    def additions(layer: Sizes, bits: int) -> int:
+        """Bits that are added for one bit that streams: over * windows * filters * waiting bits."""
+        runs, over, windows, filters = product_of(layer)
+        return runs * over * windows * filters * bits
 
-        return Part(phase, component, metric), price, of, waits, fed
+    def waiting_reads(layer: Sizes, bits: int) -> int:
+        """Bits that are read to wait, once for each tile of windows: over * filters * ceil(windows/array)."""
+        runs, over, windows, filters = product_of(layer)
+        return runs * over * filters * ceil_div(windows, array.windows) * bits
 
-    windows, filters = array.windows, array.filters
-    yield line("additions", "energy_mj", "bit addition", lambda o, w, f: o * w * f, True, streams)
-    yield line(
-        "reads of what waits", "energy_mj", "bit access", lambda o, w, f: o * f * ceil_div(w, windows), True, None
-    )
-    yield line(
-        "reads of what streams", "energy_mj", "bit access", lambda o, w, f: w * o * ceil_div(f, filters), False, streams
-    )
-    cycles = lambda o, w, f: ceil_div(o, array.lanes) * ceil_div(w, windows) * ceil_div(f, filters)  # noqa: E731
-    yield line("cycles", "latency_s", "cycle", cycles, False, streams)
+    def streaming_reads(layer: Sizes, bits: int) -> int:
+        """Numbers that are read to stream, once for each tile of filters: windows * over * ceil(filters/array)."""
+        runs, over, windows, filters = product_of(layer)
+        return runs * windows * over * ceil_div(filters, array.filters)
+
+    def cycles(layer: Sizes, bits: int) -> int:
+        """ceil(over/lanes) * ceil(windows/array) * ceil(filters/array)."""
+        runs, over, windows, filters = product_of(layer)
+        tiles = ceil_div(windows, array.windows) * ceil_div(filters, array.filters)
+        return runs * ceil_div(over, array.lanes) * tiles
+
+    yield Line(Part(phase, "additions", "energy_mj"), "bit addition", additions, waits, streams)
+    yield Line(Part(phase, "reads of what waits", "energy_mj"), "bit access", waiting_reads, waits)
+    yield Line(Part(phase, "reads of what streams", "energy_mj"), "bit access", streaming_reads, waits, streams)
+    yield Line(Part(phase, "cycles", "latency_s"), "cycle", cycles, waits, streams)
 
 
-def _memory() -> Iterator[Line]:
-    errors: Count = lambda s, b: s.repeats * s.groups * s.positions * s.c_out * b  # noqa: E731
-    weights: Count = lambda s, b: s.groups * s.rows * s.c_out * b  # noqa: E731
-    activations: Count = lambda s, b: s.repeats * s.groups * s.touched  # noqa: E731
-    yield Part("gradient", "error writes", "energy_mj"), "bit access", errors, ERRORS, None
-    yield Part("forward+backward", "weight memory", "area_mm2"), "bit", weights, WEIGHTS, None
-    yield Part("gradient", "error memory", "area_mm2"), "bit", errors, ERRORS, None
-    yield Part("gradient", "activation memory", "area_mm2"), "bit", activations, ERRORS, ACTIVATIONS
+def _memory_lines() -> Iterator[Line]:
+    """Memory of all operands, and the writing of errors; activations and errors for every time a layer repeats."""
+
+    def weight_bits(layer: Sizes, bits: int) -> int:
+        """G * rows * c_out * bw."""
+        return layer.groups * layer.rows * layer.c_out * bits
+
+    def error_bits(layer: Sizes, bits: int) -> int:
+        """G * P * c_out * be."""
+        return layer.repeats * layer.groups * layer.positions * layer.c_out * bits
+
+    def activations(layer: Sizes, bits: int) -> int:
+        """G * the part of the input that windows touch, once for each bit of activations."""
+        return layer.repeats * layer.groups * layer.touched
+
+    yield Line(Part("gradient", "error writes", "energy_mj"), "bit access", error_bits, ERRORS)
+    yield Line(Part("forward+backward", "weight memory", "area_mm2"), "bit", weight_bits, WEIGHTS)
+    yield Line(Part("gradient", "error memory", "area_mm2"), "bit", error_bits, ERRORS)
+    yield Line(Part("gradient", "activation memory", "area_mm2"), "bit", activations, ERRORS, ACTIVATIONS)

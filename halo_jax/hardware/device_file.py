@@ -32,7 +32,20 @@ Device = TypeVar("Device")
 
 
 def device_named(name: str, platform: str, presets: Mapping[str, Path], kind: type[Device]) -> Device:
-    """A preset of the platform, or the device of a file whose path ends in .yaml. Raises ValueError, one line."""
+    """A preset of the platform, or the device of a file whose path ends in .yaml.
+
+    Args:
+      name: a key of `presets`, or a path that ends in .yaml or .yml.
+      platform: the platform's name, which the file has to say.
+      presets: the file of each device that the platform knows.
+      kind: the dataclass of its constants.
+
+    Returns:
+      The constants of the device.
+
+    Raises:
+      ValueError: no preset has the name, or what `load` refuses; one line.
+    """
     if name.endswith((".yaml", ".yml")):
         return load(name, platform, kind)
     if name not in presets:

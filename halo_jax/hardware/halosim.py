@@ -13,8 +13,9 @@ from flax import struct
 
 from halo_jax.hardware import crossbars
 from halo_jax.hardware.base import Chip
-from halo_jax.hardware.bill import Bill, Layers, Part, breakdown_of, total, total_per_layer
+from halo_jax.hardware.bill import Bill, Layers, Part
 from halo_jax.hardware.device_file import device_named, load
+from halo_jax.hardware.pricing import breakdown_of, total, total_per_layer
 from halo_jax.types import Cost, Precision
 
 MJ_PER_PJ, S_PER_US = 1e-9, 1e-6
@@ -58,11 +59,26 @@ def make(device: str) -> Chip:
 
 
 def evaluate(layers: Layers, precision: Precision, constants: Constants = CALIBRATED, *, relaxed: bool = False) -> Cost:
-    """Price training on one sample with one precision for all layers; bits 1 to 16, of any one shape.
+    """Price training on one sample with one precision for all layers.
 
-    energy_mj = read_energy / 8 * sum(bit_reads) + write_energy * sum(crossbars of errors),
-    latency_s = read_delay * sum(steps) and area_mm2 = 64 * crossbar_area * sum(tiles): see `crossbars`. With
-    `relaxed` bits are real numbers and the cost is differentiable: see `bill.total`.
+        energy_mj = read_energy / 8 * sum(bit_reads) + write_energy * sum(crossbars_e)
+        latency_s = read_delay * sum(steps),    area_mm2 = 64 * crossbar_area * sum(tiles)
+
+    over all layers and passes, for the mapping `paper`; `crossbars` has the counts, and what `physical` adds.
+
+    Args:
+      layers: the network, as `tracing.layer_shapes` finds it; static.
+      precision: bits 1 to 16, whole numbers of any one shape.
+      constants: the chip; its floats may be traced.
+      relaxed: bits are real numbers, and the cost is differentiable in them: see `pricing.total`.
+
+    Returns:
+      Energy in mJ, latency in s and area in mm2, float32 of the shape of the bits.
+
+    Raises:
+      ValueError: bits out of range, or a layer that cannot be or is too large to count; one line.
+
+    Source: the paper, section III-B; its Table II is what the formulas are held against.
     """
     return total(bill(layers, constants), precision, relaxed=relaxed)
 
@@ -70,7 +86,21 @@ def evaluate(layers: Layers, precision: Precision, constants: Constants = CALIBR
 def evaluate_per_layer(
     layers: Layers, precision: Precision, constants: Constants = CALIBRATED, *, relaxed: bool = False
 ) -> Cost:
-    """Price one precision per layer: bits `[..., L]`, cost `[...]`; otherwise as `evaluate`."""
+    """Price training on one sample with a precision for each layer.
+
+    Args:
+      layers: the network, L layers; static.
+      precision: bits 1 to 16, whole numbers `[..., L]`.
+      constants: the chip; its floats may be traced.
+      relaxed: bits are real numbers: see `evaluate`.
+
+    Returns:
+      Energy in mJ, latency in s and area in mm2, float32 `[...]`: that of `evaluate` to the bit, where all layers have
+      the same precision.
+
+    Raises:
+      ValueError: as `evaluate`.
+    """
     return total_per_layer(bill(layers, constants), precision, relaxed=relaxed)
 
 
@@ -82,8 +112,8 @@ def breakdown(layers: Layers, precision: Precision, constants: Constants = CALIB
 def bill(layers: Layers, constants: Constants) -> Bill:
     """What training on one sample makes the crossbars do, and its prices."""
     c = constants
-    grid = crossbars.Grid(c.mapping, c.crossbar_size, c.crossbars_per_tile, c.adcs_per_crossbar, c.replicate)
-    items = crossbars.items(tuple(layers), grid)
+    layout = crossbars.Layout(c.mapping, c.crossbar_size, c.crossbars_per_tile, c.adcs_per_crossbar, c.replicate)
+    items = crossbars.items(tuple(layers), layout)
     write_mj = c.write_energy_pj * MJ_PER_PJ
     prices = {
         "bit read": c.read_energy_pj * MJ_PER_PJ / c.bits_per_read,

@@ -8,23 +8,30 @@ import numpy as np
 def interpolate(table: np.ndarray, bits: jax.Array) -> jax.Array:
     """The monotone cubic through each layer's counts at 1, 2, 3, ... bits.
 
+    Between knots, t from the one below, this is Hermite's cubic through counts c0, c1 with slopes m0, m1,
+
+        c(t) = c0 + t (m0 + t (3 rise - 2 m0 - m1 + t (m0 + m1 - 2 rise))),    rise = c1 - c0
+
+    A knot's slope is the harmonic mean of the slopes beside it, 0 where they differ in sign or one is 0.
+
     Args:
       table: `[L, 1 + most]`, counts at 0 to `most` bits.
       bits: real numbers `[..., L]`, from 1 to `most`.
 
-    Source: Fritsch and Butland, SIAM J. Sci. Stat. Comput. 5 (1984): a knot's slope is the harmonic mean of the
-    slopes beside it, 0 where they differ in sign or one is 0; between knots, Hermite's cubic.
+    Returns:
+      Counts, float32 `[..., L]`.
+
+    Source: Fritsch and Butland, SIAM J. Sci. Stat. Comput. 5 (1984).
     """
     slopes = jnp.asarray(_slopes(table), jnp.float32).ravel()
     counts = jnp.asarray(table, jnp.float32).ravel()
     most = table.shape[1] - 1
-    left = jnp.clip(jnp.floor(bits), 1, most - 1)
-    t = bits - left
-    at = left.astype(jnp.int32) + np.arange(len(table), dtype=np.int32) * table.shape[1]
-    low, high = counts[at], counts[at + 1]
+    knot = jnp.clip(jnp.floor(bits), 1, most - 1)  # the knot below
+    t = bits - knot
+    entry = knot.astype(jnp.int32) + np.arange(len(table), dtype=np.int32) * table.shape[1]
+    low, high = counts[entry], counts[entry + 1]
     rise = high - low
-    # low + t (m0 + t (3 rise - 2 m0 - m1 + t (m0 + m1 - 2 rise)))
-    m0, m1 = slopes[at], slopes[at + 1]
+    m0, m1 = slopes[entry], slopes[entry + 1]
     return low + t * (m0 + t * (3 * rise - 2 * m0 - m1 + t * (m0 + m1 - 2 * rise)))
 
 

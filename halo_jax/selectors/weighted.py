@@ -7,6 +7,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from halo_jax.numerics.rounding import rounded
 from halo_jax.parameters import real, whole
 from halo_jax.selectors.base import CostFn, Selector
 from halo_jax.selectors.pacing import Pace
@@ -52,5 +53,4 @@ def _mix(costs: Cost, weights: jax.Array) -> jax.Array:
     values = jnp.stack(costs)
     heaviest = jnp.argmax(weights)
     factors = jnp.where(weights > 0, weights / weights[heaviest] * (values[heaviest, 0] / values[:, 0]), 0)
-    # Through a comparison, each product is rounded: some programs, not all, would fuse one of them with the sum.
-    return jnp.maximum(factors[:, None] * values, 0).sum(0)
+    return rounded(factors[:, None] * values).sum(0)

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from halo_jax.config import Config, ConfigError
-from halo_jax.hardware.bill import breakdown_rows
+from halo_jax.hardware.pricing import breakdown_rows
 from halo_jax.parameters import grid
 from halo_jax.studies.base import Table, chip_of, network_of, setting
 from halo_jax.types import Precision

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from halo_jax.config import Config
-from halo_jax.hardware.bill import BreakdownRow, breakdown_rows
+from halo_jax.hardware.pricing import BreakdownRow, breakdown_rows
 from halo_jax.parameters import grid
 from halo_jax.records.units import quantity_of, unit_of
 from halo_jax.selectors import pareto_front, quantisation_noise

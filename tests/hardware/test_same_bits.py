@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from halo_jax.hardware.bill import breakdown_of
+from halo_jax.hardware.pricing import breakdown_of
 from halo_jax.types import Precision
 from tests.golden.vgg7_shapes import VGG7
 from tests.hardware.chips import ALL_BITS, CHIPS, SMALL
@@ -39,7 +39,8 @@ def test_counts_beyond_32_bits_are_rounded_once(name):
     per_layer = Precision(*np.repeat(ALL_BITS[:, ::7, None], len(layers), axis=-1))
     found, largest = breakdown_of(bill, per_layer), 0
     for item in bill.items:
-        count = item.table[:, per_layer[item.held][:, 0]].T * (1 if item.fed is None else per_layer[item.fed])
+        streamed_bits = 1 if item.streamed is None else per_layer[item.streamed]
+        count = item.table[:, per_layer[item.stored][:, 0]].T * streamed_bits
         largest = max(largest, int(count.sum(-1).max()))
         np.testing.assert_array_equal(found[item.part], count.astype(np.float32))
     assert largest > 2**32 or name not in ("calibrated", "table_i", "stripes_45nm")
