@@ -2,7 +2,7 @@
 
 Any Flax module will do, linen or nnx, with layers of ours, of Flax, or products written out with `lax`. A layer is a
 convolution or product of the input, or what is computed from it, with a matrix that is computed from parameters;
-`dataflow.py` finds them, `products.py` reads their sizes.
+`dataflow` finds them, `products` reads their sizes.
 """
 
 import inspect
@@ -20,7 +20,8 @@ from flax.core import DenyList
 from jax.extend.core import ClosedJaxpr
 from jax.interpreters import partial_eval
 
-from halo_jax.tracing.dataflow import DATA, Leaf, Operation, Origin, walk
+from halo_jax.tracing.dataflow import walk
+from halo_jax.tracing.origins import DATA, Leaf, Operation, Origin
 from halo_jax.types import LayerShape, Precision
 
 
@@ -42,6 +43,13 @@ class Traced(NamedTuple):
     skipped: tuple[Skipped, ...]
 
 
+class _Arguments(NamedTuple):
+    """The arguments of a module's call besides the example, by name: those that are fixed, and arrays."""
+
+    static: dict[str, Any]
+    arrays: dict[str, Any]
+
+
 class _Program(NamedTuple):
     """A module as a function `apply(params, others, *inputs)`, and the types of its arguments."""
 
@@ -56,7 +64,19 @@ def layer_shapes(
 ) -> tuple[LayerShape, ...]:
     """The convolutions and dense layers that `module` runs on one example, in order.
 
-    Shapes alone, for a cost model; arguments and errors are those of `trace_layers`, which has names as well.
+    Shapes alone, for a cost model: `trace_layers` has names as well, and says what counts as a layer.
+
+    Args:
+      module: a linen or nnx module.
+      input_shape: one example without the batch axis.
+      dtype: of the example.
+      **kwargs: more arguments of the module's call.
+
+    Returns:
+      The layers in program order.
+
+    Raises:
+      ValueError: as `trace_layers`.
     """
     return trace_layers(module, input_shape, dtype=dtype, **kwargs).layers
 
@@ -80,16 +100,20 @@ def trace_layers(
       **kwargs: more arguments of the module's call, such as `train=False`; arrays, or `jax.ShapeDtypeStruct`, are
         inputs as well. An argument called `precision` or `bits` is 8-8-8 unless given.
 
+    Returns:
+      The layers in program order, a name for each, and what runs besides. Names are those of modules, as in
+      "encoder/Dense_1"; of parameters, where a module has several weights.
+
     Raises:
       ValueError: the arguments do not fit the module, it has no layer, or one that cannot be priced; in one line.
     """
     example = _example(input_shape, dtype)
     if not isinstance(module, nn.Module | nnx.Module):
         raise ValueError(f"{module!r} is no Flax module; give an instance of linen's or nnx's Module")
-    name, (static, arrays) = type(module).__name__, _arguments(module, kwargs)
+    name, arguments = type(module).__name__, _arguments(module, kwargs)
     try:
         make = _linen if isinstance(module, nn.Module) else _nnx
-        program = make(module, example, static, arrays)
+        program = make(module, example, arguments)
         jaxpr = jax.make_jaxpr(program.apply)(program.params, program.others, *program.inputs)
     except Exception as error:
         where = f"one example of shape {example.shape[1:]} (without a batch axis), {example.dtype}"
@@ -99,7 +123,7 @@ def trace_layers(
     sizes = {_path(path): leaf.size for path, leaf in jax.tree_util.tree_leaves_with_path(program.params)}
     origins = [Origin(leaves=frozenset([Leaf(path)])) for path in sizes]
     origins += [Origin()] * len(jax.tree.leaves(program.others)) + [DATA] * len(jax.tree.leaves(program.inputs))
-    _, operations = walk(ClosedJaxpr(needed, jaxpr.consts), origins)
+    operations = walk(ClosedJaxpr(needed, jaxpr.consts), origins).operations
     if not any(operation.layer for operation in operations):
         raise ValueError(f"{name} has no convolution or dense layer to price")
     return Traced(*_layers(operations, sizes), skipped=_skipped(operations))
@@ -115,8 +139,8 @@ def _example(input_shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((1, *shape), dtype)
 
 
-def _arguments(module: Any, kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The arguments of the call besides the example: those that are fixed, and arrays."""
+def _arguments(module: Any, kwargs: dict[str, Any]) -> _Arguments:
+    """What `kwargs` give, and bits for layers that take some. Raises ValueError for what the call does not take."""
     name = type(module).__name__
     taken = {p.name: p for p in list(inspect.signature(type(module).__call__).parameters.values())[2:]}
     kinds = [parameter.kind for parameter in taken.values()]
@@ -130,7 +154,7 @@ def _arguments(module: Any, kwargs: dict[str, Any]) -> tuple[dict[str, Any], dic
     if missing:
         raise ValueError(f"{name} also needs {', '.join(missing)}: give it by name, {missing[0]}=...")
     arrays = {key: value for key, value in given.items() if key not in bits and _is_array(value)}
-    return {key: value for key, value in given.items() if key not in arrays}, arrays
+    return _Arguments({key: value for key, value in given.items() if key not in arrays}, arrays)
 
 
 def _is_array(value: Any) -> bool:
@@ -138,9 +162,15 @@ def _is_array(value: Any) -> bool:
     return isinstance(value, jax.Array | np.ndarray | jax.ShapeDtypeStruct) and not is_key
 
 
-def _linen(module: Any, example: Any, static: dict[str, Any], arrays: dict[str, Any]) -> _Program:
-    rngs = lambda: {"params": jax.random.key(0)}  # noqa: E731  # linen takes it for all other streams as well
-    init = lambda example, arrays: module.init(rngs(), example, **static, **arrays)  # noqa: E731
+def _linen(module: Any, example: Any, arguments: _Arguments) -> _Program:
+    static, arrays = arguments
+
+    def rngs():
+        return {"params": jax.random.key(0)}  # linen takes it for all other streams as well
+
+    def init(example, arrays):
+        return module.init(rngs(), example, **static, **arrays)
+
     variables = dict(jax.eval_shape(init, example, arrays))
     params = variables.pop("params", {})
 
@@ -152,7 +182,8 @@ def _linen(module: Any, example: Any, static: dict[str, Any], arrays: dict[str, 
     return _Program(apply, params, variables, (example, arrays))
 
 
-def _nnx(module: Any, example: Any, static: dict[str, Any], arrays: dict[str, Any]) -> _Program:
+def _nnx(module: Any, example: Any, arguments: _Arguments) -> _Program:
+    static, arrays = arguments
     graph, *states = nnx.split(module, nnx.Param, ...)
     params, others = jax.eval_shape(lambda states: states, states)
 
@@ -181,12 +212,15 @@ def _layers(operations: Sequence[Operation], sizes: dict[str, int]) -> tuple[tup
 
 def _names(leaves: Sequence[Leaf]) -> tuple[str, ...]:
     """Modules' names; parameters' where a module has several weights, numbered where one weight is several layers."""
-    module = lambda leaf: (leaf.path.rpartition("/")[0] or leaf.path) + leaf.part  # noqa: E731
-    owners = Counter(map(module, set(leaves)))
+
+    def module_of(leaf: Leaf) -> str:
+        return (leaf.path.rpartition("/")[0] or leaf.path) + leaf.slice
+
+    weights_of = Counter(map(module_of, set(leaves)))
     names, seen = [], Counter()
     for leaf in leaves:
         seen[leaf] += 1
-        name = module(leaf) if owners[module(leaf)] == 1 else leaf.path + leaf.part
+        name = module_of(leaf) if weights_of[module_of(leaf)] == 1 else leaf.path + leaf.slice
         names.append(name if seen[leaf] == 1 else f"{name}#{seen[leaf]}")
     return tuple(names)
 

@@ -1,31 +1,45 @@
-"""What a convolution or matrix product of a traced program is as a layer: its static size, and its multiply-adds."""
+"""What a convolution or matrix product of a traced program is as a layer: its static size, and its multiply-adds.
+
+A layer of ours is a call whose name says its shape (`contraction.named_layer`), whatever it is made of on this machine;
+others are the two products of `lax`.
+"""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from halo_jax.numerics.contraction import named_layer
 from halo_jax.types import LayerShape
 
 
+class _Operands(NamedTuple):
+    """The types of what a product multiplies, and of what comes out."""
+
+    left: Any
+    right: Any
+    result: Any
+
+
 def is_product(eqn: Any) -> bool:
     """Whether an equation of a jaxpr is a product of two operands: a layer of ours, or a `lax` product."""
-    return eqn.primitive.name in ("conv_general_dilated", "dot_general") or _ours(eqn) is not None
+    return eqn.primitive.name in ("conv_general_dilated", "dot_general") or _our_layer(eqn) is not None
 
 
 def product_name(eqn: Any) -> str:
     """The primitive of a product, or "halo_conv" or "halo_dense" for a layer of ours."""
-    return eqn.primitive.name if _ours(eqn) is None else eqn.params["name"].split("_k")[0]
+    return eqn.primitive.name if _our_layer(eqn) is None else eqn.params["name"].split("_k")[0]
 
 
 def product_macs(eqn: Any) -> int:
     """The multiply-adds of a product: outputs times the terms of their sums."""
-    x, w, y = _operands(eqn)
-    ours = _ours(eqn)
+    left, right, result = _operands(eqn)
+    ours = _our_layer(eqn)
     if ours is not None:
-        return y.size * math.prod(ours.kernel) * ours.c_in
+        return result.size * math.prod(ours.kernel) * ours.c_in
     if eqn.primitive.name == "dot_general":
-        return y.size * _product(x, eqn.params["dimension_numbers"][0][0])
-    return y.size * w.size // max(w.shape[eqn.params["dimension_numbers"].rhs_spec[0]], 1)
+        contracted_axes = eqn.params["dimension_numbers"][0][0]
+        return result.size * _size_along(left, contracted_axes)
+    outputs = right.shape[eqn.params["dimension_numbers"].rhs_spec[0]]
+    return result.size * right.size // max(outputs, 1)
 
 
 def layer_shape(eqn: Any, weight: int) -> LayerShape:
@@ -39,39 +53,40 @@ def layer_shape(eqn: Any, weight: int) -> LayerShape:
     Raises:
       ValueError: a convolution of three dimensions, or of batch groups.
     """
-    ours = _ours(eqn)
+    ours = _our_layer(eqn)
     if ours is not None:
-        return _lifted(eqn, ours)
+        return _our_layer_lifted(eqn, ours)
     if eqn.primitive.name == "conv_general_dilated":
         return _conv(eqn)
-    contracted, shared = (axes[weight] for axes in eqn.params["dimension_numbers"])
+    contracted_axes, shared_axes = (axes[weight] for axes in eqn.params["dimension_numbers"])
     x, w = _operands(eqn)[1 - weight], _operands(eqn)[weight]
-    terms, groups = _product(w, contracted), _product(w, shared)
+    terms, groups = _size_along(w, contracted_axes), _size_along(w, shared_axes)
     return LayerShape((1, 1), groups * terms, w.size // terms, (x.size // (groups * terms), 1), groups=groups)
 
 
-def _ours(eqn: Any) -> LayerShape | None:
+def _our_layer(eqn: Any) -> LayerShape | None:
+    """The shape that the name of a layer of ours says, for one image."""
     return named_layer(str(eqn.params.get("name", "")))
 
 
-def _operands(eqn: Any) -> tuple[Any, Any, Any]:
-    return eqn.invars[0].aval, eqn.invars[1].aval, eqn.outvars[0].aval
+def _operands(eqn: Any) -> _Operands:
+    return _Operands(eqn.invars[0].aval, eqn.invars[1].aval, eqn.outvars[0].aval)
 
 
-def _product(array: Any, axes: Any) -> int:
+def _size_along(array: Any, axes: Any) -> int:
     return math.prod(array.shape[axis] for axis in axes)
 
 
-def _lifted(eqn: Any, one: LayerShape) -> LayerShape:
-    """A layer of ours, as `one` image passes it: under `vmap`, with more of all that has got another axis."""
+def _our_layer_lifted(eqn: Any, named: LayerShape) -> LayerShape:
+    """A layer of ours, of which one image passes as it is `named`: under `vmap`, with more of what got another axis."""
     x, w, y = _operands(eqn)
-    copies = w.size // (math.prod(one.kernel) * one.c_in * one.c_out)
-    runs = y.size // (math.prod(one.out_hw) * one.c_out * copies)
+    copies = w.size // (math.prod(named.kernel) * named.c_in * named.c_out)
+    runs = y.size // (math.prod(named.out_hw) * named.c_out * copies)
     groups = copies if x.ndim == y.ndim else 1  # else all copies of the weights see the same input
-    whole = one._replace(c_in=one.c_in * groups, c_out=one.c_out * copies, groups=groups)
+    lifted = named._replace(c_in=named.c_in * groups, c_out=named.c_out * copies, groups=groups)
     if product_name(eqn) == "halo_dense":
-        return whole._replace(out_hw=(one.out_hw[0] * runs, 1))
-    return whole._replace(repeats=runs)
+        return lifted._replace(out_hw=(named.out_hw[0] * runs, 1))
+    return lifted._replace(repeats=runs)
 
 
 def _conv(eqn: Any) -> LayerShape:
