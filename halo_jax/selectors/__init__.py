@@ -1,8 +1,8 @@
 """Precision selectors: which bits a client trains with. To add one: a file here and one line in `SELECTORS`.
 
-An entry is a factory; its keyword parameters are the fields of the config's `selector.*` that it uses. Beside the table
-stand plain functions for what is no selector: one precision per layer, a Pareto front, a search by gradients, and
-how far the greedy HaLo-PS is from the best.
+An entry is a factory of a `Selector`; its keyword parameters become fields of the config. Beside the table stand plain
+functions for what is no selector, as it does not choose for a client and a round: one precision per layer (`per_layer`,
+which solves a `knapsack`), a Pareto front, a search by gradients, and how far the greedy HaLo-PS is from the best.
 """
 
 from collections.abc import Callable

@@ -39,7 +39,14 @@ class SelectFn(Protocol):
 
 
 class Selector(NamedTuple):
-    """`init() -> state` and `select(state, precision, demand, cost_fn, *, round, loss, key) -> (precision, state)`."""
+    """A precision selector.
+
+    Attributes:
+      init: () -> one client's first state.
+      select: (state, precision, demand, cost_fn, *, round, loss, key) -> (precision, state).
+      selects: False where every client keeps its first precision.
+    """
 
     init: Callable[[], Any]
     select: SelectFn
+    selects: bool = True

@@ -20,7 +20,14 @@ def exhaustive(*, start: Precision, floor: Precision) -> Selector:
     max(cost / budget), equal if within 1e-5; then errors give up bits before activations before weights. If nothing
     is within the budgets: the least max(cost / budget), the least noise among equals. Without budgets it is `start`.
     The answer depends on neither the round nor the current precision, the constraint (clients of Constraint.NONE keep
-    to their budgets too) or the weights, so bits may also rise. Raises ValueError for a floor above the start.
+    to their budgets too) or the weights, so bits may also rise.
+
+    Args:
+      start: most bits that it may pick.
+      floor: lowest bits that it may pick.
+
+    Raises:
+      ValueError: a floor above the start.
     """
     grid = bit_grid(start, floor)
 

@@ -59,8 +59,8 @@ def best_within(candidates: Precision, costs: Cost, budget: Cost) -> jax.Array:
     prices, limits = jnp.stack(costs), jnp.stack([jnp.asarray(limit, jnp.float32) for limit in budget])[:, None]
     load = (prices / limits).max(0)
     overshoot = jnp.where((prices <= limits).all(0), 0, load)
-    left = overshoot <= overshoot.min() * (1 + TIE)
+    eligible = overshoot <= overshoot.min() * (1 + TIE)
     noise = noise_key(candidates)
-    left &= noise == jnp.where(left, noise, jnp.uint32(2**32 - 1)).min()
-    load = jnp.where(left, load, jnp.inf)
+    eligible &= noise == jnp.where(eligible, noise, jnp.uint32(2**32 - 1)).min()
+    load = jnp.where(eligible, load, jnp.inf)
     return jnp.argmax(load <= load.min() * (1 + TIE))

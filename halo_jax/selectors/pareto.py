@@ -13,5 +13,5 @@ def pareto_front(values: jax.Array) -> jax.Array:
     """
     values = jnp.asarray(values)
     chex.assert_rank(values, 2)
-    one, other = values[:, None], values[None, :]
-    return ~((other <= one).all(-1) & (other < one).any(-1)).any(1)
+    point, other = values[:, None], values[None, :]
+    return ~((other <= point).all(-1) & (other < point).any(-1)).any(1)

@@ -39,15 +39,20 @@ def per_layer(
     minimise   sum over l of importance_l * (4^-bw + 4^-ba + 4^-be)(k_l)
     subject to sum over l of cost_m(l, k_l) <= budget_m  for energy, latency and area
 
-    `layer_costs` `[L, K]` are those of layer l alone at candidate k. `budget` `[]` has their units and is above 0, inf
-    where there is no limit. `importance` `[L]`, not negative, is 1 unless given. A choice is feasible if and only if
-    its `cost`, added in float32 from the first layer to the last, is within the budget. If none was found to be, the
-    answer is the one of least max(cost / budget) that was seen: under a single limit each layer's cheapest, and
-    `feasible` is exact; under several, whether anything fits is as hard to know as the best.
+    A choice is feasible if and only if its `cost`, added in float32 from the first layer to the last, is within the
+    budget. If none was found to be, the answer is the one of least max(cost / budget) that was seen: under a single
+    limit each layer's cheapest, and `feasible` is exact; under several, whether anything fits is as hard to know as the
+    best.
 
     See `knapsack` for the method. For VGG7 on three chips it found the least noise under 594 of 600 random budgets, and
     at most 1.5 % more under the others (experiments/proofs/near_optimum.py); `bound` proved 511 of these answers. No
     precision that is the same in all layers is better. Pure, jittable; lift it over budgets with `jax.vmap`.
+
+    Args:
+      layer_costs: `[L, K]`, that of layer l alone at candidate k: `layer_costs` makes them.
+      candidates: the precisions to choose among, int32 `[K]`.
+      budget: limits `[]` in the units of the costs, above 0; inf where there is none.
+      importance: float32 `[L]`, not negative: how much a layer's noise counts; 1 each unless given.
     """
     prices, limits = jnp.stack(layer_costs, axis=-1), jnp.stack([jnp.asarray(limit, jnp.float32) for limit in budget])
     layers, kinds = prices.shape[:2]

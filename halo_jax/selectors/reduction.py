@@ -57,10 +57,19 @@ def reductions(bits: jax.Array, floor: Precision, step: int) -> tuple[jax.Array,
 def best_reduction(
     bits: jax.Array, cost_fn: CostFn, metric: Callable[[Cost], jax.Array], floor: Precision, step: int
 ) -> tuple[jax.Array, jax.Array]:
-    """The candidate `[3]` of lowest metric and its relative gain over `bits`, -inf where the floor allows none.
+    """One step down: of the precisions that one reduction can reach, the one of lowest metric.
 
-    `metric` maps costs `[1 + K]`, the current precision's first, to what shall be low. Among candidates within 1e-5 of
-    the lowest, errors go before activations before weights.
+    Among candidates within 1e-5 of the lowest, errors go before activations before weights.
+
+    Args:
+      bits: int32 `[3]`, the current widths of weights, activations and errors.
+      cost_fn: precision -> cost, all that is known of the hardware.
+      metric: costs `[1 + K]`, the current precision's first -> what shall be low, `[1 + K]`.
+      floor: the fewest bits, Python ints.
+      step: bits that one reduction takes away.
+
+    Returns:
+      The candidate int32 `[3]`, and its gain 1 - metric / current metric, float32 `[]`; -inf if the floor allows none.
     """
     # Choice: ties, as parts in a million would decide otherwise; Table II's energy clients start with errors.
     candidates, allowed = reductions(bits, floor, step)

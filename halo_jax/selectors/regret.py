@@ -23,7 +23,18 @@ class Regret(NamedTuple):
 
 
 def greedy_path(cost_fn: CostFn, constraint: Constraint, *, start: Precision, floor: Precision, step: int) -> Precision:
-    """What `halo_ps` takes with `min_gain=0`, one reduction after the other, from `start` down to the floor: `[n]`."""
+    """What `halo_ps` takes with `min_gain=0`, one reduction after the other, from `start` down to the floor.
+
+    Args:
+      cost_fn: precision -> cost, all that is known of the hardware.
+      constraint: whose metric each reduction lowers most; not NONE.
+      start: the bits before any reduction, Python ints.
+      floor: the fewest bits, Python ints.
+      step: bits that one reduction takes away.
+
+    Returns:
+      The precisions after 0, 1, 2, ... reductions, int32 `[n]`.
+    """
     first = jnp.array([int(bits) for bits in start], jnp.int32)
 
     def reduce(bits: jax.Array, _: Any) -> tuple[jax.Array, jax.Array]:
@@ -39,9 +50,19 @@ def regret(cost_fn: CostFn, constraint: Constraint, *, start: Precision, floor: 
     """Hold the greedy path against the least metric of all precisions that are as many reductions of `step` below.
 
     A path of single best reductions need not pass through the best precision of n reductions; here is by how much it
-    misses. Pure and jittable; `cost_fn` is all that is known of the hardware.
+    misses. Pure and jittable.
+
+    Args:
+      cost_fn: precision -> cost, all that is known of the hardware.
+      constraint: whose metric counts; not NONE.
+      start: the bits before any reduction, Python ints.
+      floor: the fewest bits, Python ints.
+      step: bits that one reduction takes away.
     """
-    metric = lambda precision: constrained(jnp.int32(constraint))(cost_fn(precision))  # noqa: E731
+
+    def metric(precision: Precision) -> jax.Array:
+        return constrained(jnp.int32(constraint))(cost_fn(precision))
+
     greedy = greedy_path(cost_fn, constraint, start=start, floor=floor, step=step)
     grid = bit_grid(start, floor, step)
     depth = sum((high - bits) // step for high, bits in zip(start, grid, strict=True))

@@ -12,7 +12,7 @@ from halo_jax.types import Demand, Precision
 
 def static() -> Selector:
     """A selector without state that returns the precision it is given."""
-    return Selector(init=lambda: (), select=_select)
+    return Selector(init=lambda: (), select=_select, selects=False)
 
 
 def _select(

@@ -11,6 +11,7 @@ def never(precision):
 
 def test_every_constraint_keeps_its_precision_unpriced():
     selector = static()
+    assert not selector.selects
     for constraint in Constraint:
         demand = Demand(jnp.int32(constraint), Cost(*(jnp.float32(jnp.inf),) * 3), jnp.ones(3))
         precision, state = selector.select(
