@@ -11,12 +11,19 @@ from typing import Annotated, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from halo_jax.compressors.base import Compressor, Scope, Server, Upload, rebuild, size_of, tensors
-from halo_jax.compressors.qsgd import decode, encode
-from halo_jax.compressors.wire import width
+from halo_jax.compressors.base import Compressor, Scope, Server, Upload, rebuild, size_of, tensors_of
+from halo_jax.compressors.codings import width
+from halo_jax.compressors.qsgd import Quantised, decode, encode
 from halo_jax.parameters import whole
 
 MOST_LEVELS = 255
+
+
+class Message(NamedTuple):
+    """What a client sends: its update, and its mean training loss, float32 []."""
+
+    update: Quantised
+    loss: jax.Array
 
 
 class Losses(NamedTuple):
@@ -40,13 +47,12 @@ def adaquantfl(*, levels: Annotated[int, whole(1, 255)] = 2, scope: Scope = "fla
         raise ValueError(f"adaquantfl: levels={levels}; allowed: 1 to {MOST_LEVELS}")
 
     def compress(x, state, context, key):
-        message = encode(tensors(x, scope), context.plan, "l2", key, most=MOST_LEVELS)
-        nominal = 32 * len(message[1]) + 32 + size_of(x) * (1 + width(context.plan + 1))
-        return Upload((message, context.loss), state, nominal, extra_down_bits=8)
+        update = encode(tensors_of(x, scope), context.plan, "l2", key, most=MOST_LEVELS)
+        nominal = 32 * len(update.scales) + 32 + size_of(x) * (1 + width(context.plan + 1))
+        return Upload(Message(update, context.loss), state, nominal, extra_down_bits=8)
 
     def decompress(message, like, context):
-        quantised, _ = message
-        return rebuild(decode(quantised, context.plan), like, scope)
+        return rebuild(decode(message.update, context.plan), like, scope)
 
     def plan(losses):
         # Choice: 1 to 255 levels, so that a code has 9 bits at most; s_0 while nothing is known, or f_0 = 0.

@@ -11,7 +11,7 @@ import jax
 import jax.flatten_util
 import jax.numpy as jnp
 
-from halo_jax.compressors.wire import Codes
+from halo_jax.compressors.codings import Codes
 from halo_jax.types import Precision
 
 
@@ -82,6 +82,7 @@ class Compressor(NamedTuple):
       remembers: the server keeps what it last received of each client, and averages over all registered clients.
       feedback: whether `error_feedback` may wrap it: False where it has a memory or adds noise on purpose, or where its
         error is larger than x, so that a memory of it would grow.
+      client_bits: whether it compresses clients with bits of their own, beside those that they train with.
       server: what the server does beside averaging.
     """
 
@@ -94,33 +95,34 @@ class Compressor(NamedTuple):
     remembers: bool = False
     feedback: bool = True
     server: Server = Server()
+    client_bits: bool = False
 
 
 Scope = Literal["tensor", "flat"]
 
 
-def tensors(x: Any, scope: Scope = "tensor") -> list[jax.Array]:
+def tensors_of(x: Any, scope: Scope = "tensor") -> list[jax.Array]:
     """The tensors that share a scale: each leaf of `x` alone, or (`flat`) all of them as one vector."""
     return jax.tree.leaves(x) if scope == "tensor" else [jax.flatten_util.ravel_pytree(x)[0]]
 
 
-def rebuild(parts: Sequence[jax.Array], like: Any, scope: Scope = "tensor") -> Any:
-    """The reverse of `tensors`, in the shapes and dtypes of `like`."""
+def rebuild(tensors: Sequence[jax.Array], like: Any, scope: Scope = "tensor") -> Any:
+    """The reverse of `tensors_of`, in the shapes and dtypes of `like`."""
     leaves, structure = jax.tree.flatten(like)
     if scope == "flat":
         ends = [sum(leaf.size for leaf in leaves[: i + 1]) for i in range(len(leaves) - 1)]
-        parts = jnp.split(parts[0], ends)
+        tensors = jnp.split(tensors[0], ends)
     return structure.unflatten(
-        [part.reshape(leaf.shape).astype(leaf.dtype) for part, leaf in zip(parts, leaves, strict=True)]
+        [tensor.reshape(leaf.shape).astype(leaf.dtype) for tensor, leaf in zip(tensors, leaves, strict=True)]
     )
 
 
 def draws(key: jax.Array, like: Sequence[jax.Array]) -> list[jax.Array]:
     """Uniform numbers in [0, 1) of 23 bits, one for each element: levels may be as rare as 1 in sqrt(d)."""
-    sizes = [part.size for part in like]
+    sizes = [tensor.size for tensor in like]
     ends = [sum(sizes[: i + 1]) for i in range(len(sizes) - 1)]
     flat = jnp.split(jax.random.uniform(key, (sum(sizes),)), ends)
-    return [part.reshape(shaped.shape) for part, shaped in zip(flat, like, strict=True)]
+    return [uniform.reshape(tensor.shape) for uniform, tensor in zip(flat, like, strict=True)]
 
 
 def peak(x: jax.Array, axis: int | None = None) -> jax.Array:
@@ -140,17 +142,17 @@ def size_of(x: Any) -> int:
 
 def whole_model(model: Any, bits: int) -> Any:
     """The model itself as a message: codes of `bits` bits, or float32."""
-    if not _is_whole(model):
+    if not _is_of_integers(model):
         return model
     return Codes(jax.tree.map(lambda leaf: leaf.astype(jnp.int32) + 2 ** (bits - 1), model), 2**bits)
 
 
 def model_of(message: Any, like: Any, bits: int) -> Any:
     """The reverse of `whole_model`."""
-    if not _is_whole(like):
+    if not _is_of_integers(like):
         return message
     return jax.tree.map(lambda code, leaf: (code - 2 ** (bits - 1)).astype(leaf.dtype), message.values, like)
 
 
-def _is_whole(model: Any) -> bool:
+def _is_of_integers(model: Any) -> bool:
     return all(jnp.issubdtype(leaf.dtype, jnp.integer) for leaf in jax.tree.leaves(model))

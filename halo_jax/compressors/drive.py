@@ -8,9 +8,9 @@ Source: Vargaftik et al., NeurIPS 2021 (arXiv 2105.08339).
 
 import jax.numpy as jnp
 
-from halo_jax.compressors.base import Compressor, Upload, positive, rebuild, size_of, tensors
+from halo_jax.compressors.base import Compressor, Upload, positive, rebuild, size_of, tensors_of
+from halo_jax.compressors.codings import Codes
 from halo_jax.compressors.rotation import chunks, rotate, rotate_back
-from halo_jax.compressors.wire import Codes
 
 
 def drive() -> Compressor:
@@ -23,7 +23,7 @@ def drive() -> Compressor:
 
     def compress(x, state, context, key):
         del key
-        rotated = rotate(tensors(x, "flat")[0], context.shared)
+        rotated = rotate(tensors_of(x, "flat")[0], context.shared)
         sizes = jnp.sum(jnp.abs(rotated), axis=1)
         # Choice: S for each chunk. Its own costs 1/128 bit per element and follows layers of different scales.
         scales = jnp.sum(rotated * rotated, axis=1) / positive(sizes)

@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from halo_jax.compressors.base import Compressor, Upload, positive, rebuild, size_of, tensors
+from halo_jax.compressors.base import Compressor, Upload, positive, rebuild, size_of, tensors_of
+from halo_jax.compressors.codings import Codes
 from halo_jax.compressors.rotation import chunks, rotate, rotate_back
-from halo_jax.compressors.wire import Codes
 from halo_jax.parameters import whole
 
 SCALES = ("mse", "unbiased")
@@ -47,7 +47,7 @@ def eden(
 
     def compress(x, state, context, key):
         del key
-        rotated = rotate(tensors(x, "flat")[0], context.shared)
+        rotated = rotate(tensors_of(x, "flat")[0], context.shared)
         number, side = chunks(size_of(x))
         squared = jnp.sum(rotated * rotated, axis=1, keepdims=True)
         codes = _nearest(rotated, jnp.sqrt(squared / side), bits)

@@ -9,9 +9,9 @@ update of a whole round.
 
 import jax.numpy as jnp
 
-from halo_jax.compressors.base import Compressor, Upload, rebuild, size_of, tensors
+from halo_jax.compressors.base import Compressor, Upload, rebuild, size_of, tensors_of
+from halo_jax.compressors.codings import Codes
 from halo_jax.compressors.error_feedback import error_feedback
-from halo_jax.compressors.wire import Codes
 
 
 def ef_signsgd() -> Compressor:
@@ -30,11 +30,11 @@ def sign() -> Compressor:
 
     def compress(x, state, context, key):
         del context, key
-        parts = tensors(x)
-        scales = [jnp.sum(jnp.abs(part)) / max(part.size, 1) for part in parts]
+        tensors = tensors_of(x)
+        scales = [jnp.sum(jnp.abs(tensor)) / max(tensor.size, 1) for tensor in tensors]
         # Choice: the sign of zero is +, since one bit has no third value; e takes it back.
-        codes = [(part >= 0).astype(jnp.int32) for part in parts]
-        return Upload((Codes(codes, 2), scales), state, size_of(x) + 32 * len(parts))
+        codes = [(tensor >= 0).astype(jnp.int32) for tensor in tensors]
+        return Upload((Codes(codes, 2), scales), state, size_of(x) + 32 * len(tensors))
 
     def decompress(message, like, context):
         del context

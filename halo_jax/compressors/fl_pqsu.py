@@ -22,8 +22,8 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from halo_jax.compressors.base import Broadcast, Compressor, Server, Upload, peak, positive, rebuild, tensors
-from halo_jax.compressors.wire import Codes
+from halo_jax.compressors.base import Broadcast, Compressor, Server, Upload, peak, positive, rebuild, tensors_of
+from halo_jax.compressors.codings import Codes
 from halo_jax.parameters import real, whole
 
 
@@ -32,6 +32,21 @@ class Last(NamedTuple):
 
     loss: jax.Array
     stage: jax.Array
+
+
+class Affine(NamedTuple):
+    """Tensors on their grids, each entry a list or of one tensor: codes, whole zero points, and scales."""
+
+    codes: Any
+    zeros: Any
+    scales: Any
+
+
+class Pruning(NamedTuple):
+    """What the server keeps: rounds done, int32 [], and which filters of each tensor stay, bool [outputs] each."""
+
+    round: jax.Array
+    kept: list[jax.Array]
 
 
 def fl_pqsu(
@@ -63,16 +78,16 @@ def fl_pqsu(
         return Upload(message, jax.tree.map(lambda new, old: jnp.where(sent, new, old), now, state), nominal, sent)
 
     def start(weights):
-        return (jnp.int32(0), _all_kept(tensors(weights), keep)) if keep < 1 else ()
+        return Pruning(jnp.int32(0), _all_kept(tensors_of(weights), keep)) if keep < 1 else ()
 
     def broadcast(weights, state, key):
         del key
         kept = ()
         if keep < 1:
             round, kept = state
-            strongest = [_strongest(part, keep) for part in tensors(weights)[:-1]] + kept[-1:]
+            strongest = [_strongest(tensor, keep) for tensor in tensors_of(weights)[:-1]] + kept[-1:]
             kept = [jnp.where(round == prune_round, new, old) for new, old in zip(strongest, kept, strict=True)]
-            state = round + 1, kept
+            state = Pruning(round + 1, kept)
         message, nominal = _encode(weights, kept)
         return Broadcast(_decompress(message, weights, ()), message, nominal, state, kept)
 
@@ -89,53 +104,52 @@ def fl_pqsu(
 
 
 def _encode(x: Any, kept: Any) -> tuple[Any, Any]:
-    """The message of the weights that are left, and its bits; `kept` has the filters of each tensor, or is empty."""
-    parts = tensors(x)
-    masks = _masks(parts, kept) if kept else [jnp.ones((), bool) for _ in parts]
-    coded = [_affine(jnp.where(mask, part, 0.0)) for part, mask in zip(parts, masks, strict=True)]
-    codes, zeros, scales = map(list, zip(*coded, strict=True))
+    """The message of the weights that stay, and its bits; `kept` has the filters of each tensor, or is empty."""
+    tensors = tensors_of(x)
+    masks = _masks(tensors, kept) if kept else [jnp.ones((), bool) for _ in tensors]
+    each = [_affine(jnp.where(mask, tensor, 0.0)) for tensor, mask in zip(tensors, masks, strict=True)]
+    codes, zeros, scales = map(list, zip(*each, strict=True))
     # Paper: pruned tensors are smaller. Choice: shapes stay, and Huffman's code makes the zeros short.
-    message = Codes(codes, 256, coding="huffman" if kept else "fixed"), Codes(zeros, 256), scales
-    left = sum(part.size // mask.size * jnp.sum(mask) for part, mask in zip(parts, masks, strict=True))
-    return message, 8 * left + 64 * len(parts)
+    message = Affine(Codes(codes, 256, coding="huffman" if kept else "fixed"), Codes(zeros, 256), scales)
+    staying = sum(tensor.size // mask.size * jnp.sum(mask) for tensor, mask in zip(tensors, masks, strict=True))
+    return message, 8 * staying + 64 * len(tensors)
 
 
 def _decompress(message: Any, like: Any, context: Any) -> Any:
     del context
-    codes, zeros, scales = message
-    parts = zip(codes.values, zeros.values, scales, strict=True)
-    return rebuild([scale * (((code + zero) & 255) - zero) for code, zero, scale in parts], like)
+    coded = zip(message.codes.values, message.zeros.values, message.scales, strict=True)
+    return rebuild([scale * (((code + zero) & 255) - zero) for code, zero, scale in coded], like)
 
 
-def _affine(part: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Codes, zero point and scale of a tensor. Codes are counted from the zero point (mod 256): that of 0 is 0."""
+def _affine(tensor: jax.Array) -> Affine:
+    """A tensor on its grid. Codes are counted from the zero point (mod 256): that of 0 is 0."""
     # Choice: the range always holds 0, which the paper's zero point, clipped to 0..255, presumes; and the zero point is
     # rounded to nearest, not cut off, which would put the ends of the range off by up to a whole step.
-    least, most = jnp.min(part, initial=0.0), jnp.max(part, initial=0.0)
-    scale = positive((most - least) / 255) + 0 * peak(part)  # NaN stays NaN
+    least, most = jnp.min(tensor, initial=0.0), jnp.max(tensor, initial=0.0)
+    scale = positive((most - least) / 255) + 0 * peak(tensor)  # NaN stays NaN
     zero = jnp.round(-least / scale)
-    code = jnp.round(jnp.clip(zero + part / scale, 0, 255))
-    return (code - zero).astype(jnp.int32) & 255, zero.astype(jnp.int32), scale
+    code = jnp.round(jnp.clip(zero + tensor / scale, 0, 255))
+    return Affine((code - zero).astype(jnp.int32) & 255, zero.astype(jnp.int32), scale)
 
 
-def _strongest(part: jax.Array, keep: float) -> jax.Array:
+def _strongest(tensor: jax.Array, keep: float) -> jax.Array:
     """Which output filters stay, bool `[outputs]`: the ceil(keep * outputs) with the largest l1 norms."""
-    norms = jnp.sum(jnp.abs(part.reshape(-1, part.shape[-1])), axis=0)
+    norms = jnp.sum(jnp.abs(tensor.reshape(-1, tensor.shape[-1])), axis=0)
     count = math.ceil(keep * len(norms) - 1e-6)  # 0.1 * 30 is above 3 in floats
     return jnp.zeros(len(norms), bool).at[jnp.argsort(-norms)[:count]].set(True)
 
 
-def _masks(parts: list[jax.Array], kept: Any) -> list[jax.Array]:
+def _masks(tensors: list[jax.Array], kept: Any) -> list[jax.Array]:
     """Which weights stay, bool `[inputs, outputs]` of each tensor: those between inputs and outputs that stay."""
-    inputs = [jnp.ones(parts[0].shape[-2], bool)]
+    inputs = [jnp.ones(tensors[0].shape[-2], bool)]
     # Behind a flattening, the channels repeat for every position.
-    inputs += [jnp.tile(own, part.shape[-2] // len(own)) for own, part in zip(kept[:-1], parts[1:], strict=True)]
+    inputs += [jnp.tile(own, tensor.shape[-2] // len(own)) for own, tensor in zip(kept[:-1], tensors[1:], strict=True)]
     return [before[:, None] & own for before, own in zip(inputs, kept, strict=True)]
 
 
-def _all_kept(parts: list[jax.Array], keep: float) -> list[jax.Array]:
+def _all_kept(tensors: list[jax.Array], keep: float) -> list[jax.Array]:
     """All filters of all layers. Raises ValueError for tensors that are no chain of layers."""
-    shapes = [part.shape for part in parts]
+    shapes = [tensor.shape for tensor in tensors]
     chained = all(len(shape) > 1 for shape in shapes) and all(
         own[-2] == before[-1] or (len(own) == 2 < len(before) and own[0] % before[-1] == 0)
         for before, own in itertools.pairwise(shapes)

@@ -12,20 +12,28 @@ the update of a whole round.
 """
 
 import functools
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from halo_jax.compressors.base import Compressor, Upload, positive, rebuild, tensors
-from halo_jax.compressors.wire import Codes
+from halo_jax.compressors.base import Compressor, Upload, positive, rebuild, tensors_of
+from halo_jax.compressors.codings import Codes
 from halo_jax.numerics.quantize import stochastic_round
 from halo_jax.parameters import boolean, whole
 
 _RAW = 1000  # Paper: tensors of so many elements or fewer are sent as they are.
 _SAMPLES, _ROUNDS = 2**14, 8  # of k-means. Choice: the paper has 10^6, which take 60 times as long.
+
+
+class Blocks(NamedTuple):
+    """Tensors of more than _RAW elements as blocks, each entry of one tensor, or a list over tensors."""
+
+    numbers: Any  # of the vectors
+    lengths: Any  # their codes
+    limits: Any  # the least and the largest length
 
 
 def hsq(
@@ -54,15 +62,15 @@ def hsq(
     vectors = _codebook(dimension, codewords)
     top = 2**norm_bits - 1  # Paper: its code has 2^n + 1 lengths, which n bits do not hold. Choice: 2^n of them.
 
-    def encode(part, key):
-        """Vector numbers and length codes of a tensor, `[blocks]` each, and the least and the largest length."""
+    def encode(tensor, key):
+        """The blocks of a tensor: numbers and lengths `[blocks]`."""
         choice, rounding = jax.random.split(key)
-        blocks = jnp.pad(part.reshape(-1), (0, -part.size % dimension)).reshape(-1, dimension)
+        blocks = jnp.pad(tensor.reshape(-1), (0, -tensor.size % dimension)).reshape(-1, dimension)
         numbers, lengths = (_drawn if unbiased else _greedy)(blocks, vectors, choice)
         least, most = jnp.min(lengths), jnp.max(lengths) + jnp.sum(0 * lengths)  # NaN stays NaN
         scaled = (lengths - least) / positive(most - least) * top
         codes = stochastic_round(scaled, jax.random.uniform(rounding, scaled.shape))
-        return numbers, jnp.clip(codes, 0, top).astype(jnp.int32), (least, most)
+        return Blocks(numbers, jnp.clip(codes, 0, top).astype(jnp.int32), (least, most))
 
     def decode(numbers, codes, limits):
         least, most = limits
@@ -71,23 +79,24 @@ def hsq(
 
     def compress(x, state, context, key):
         del context
-        parts = tensors(x)
-        raw, large = [p for p in parts if p.size <= _RAW], [p for p in parts if p.size > _RAW]
-        coded = [encode(part, jax.random.fold_in(key, i)) for i, part in enumerate(large)]
-        blocks = sum(-(-part.size // dimension) for part in large)
+        tensors = tensors_of(x)
+        raw, large = [p for p in tensors if p.size <= _RAW], [p for p in tensors if p.size > _RAW]
+        coded = [encode(tensor, jax.random.fold_in(key, i)) for i, tensor in enumerate(large)]
+        blocks = sum(-(-tensor.size // dimension) for tensor in large)
         nominal = blocks * ((codewords - 1).bit_length() + norm_bits) + 64 * len(large) + 32 * sum(p.size for p in raw)
         if coded:
             numbers, lengths, limits = map(list, zip(*coded, strict=True))
-            coded = Codes(numbers, codewords), Codes(lengths, 2**norm_bits), limits
+            coded = Blocks(Codes(numbers, codewords), Codes(lengths, 2**norm_bits), limits)
         return Upload((raw, coded), state, nominal)
 
     def decompress(message, like, context):
         del context
         raw, coded = message
-        large = zip(coded[0].values, coded[1].values, coded[2], strict=True) if coded else iter(())
-        small, leaves = iter(raw), tensors(like)
-        parts = [next(small) if leaf.size <= _RAW else decode(*next(large))[: leaf.size] for leaf in leaves]
-        return rebuild(parts, like)
+        numbers, lengths, limits = coded or Blocks(Codes([], codewords), Codes([], 2**norm_bits), [])
+        large = zip(numbers.values, lengths.values, limits, strict=True)
+        small, leaves = iter(raw), tensors_of(like)
+        tensors = [next(small) if leaf.size <= _RAW else decode(*next(large))[: leaf.size] for leaf in leaves]
+        return rebuild(tensors, like)
 
     return Compressor(compress, decompress)
 

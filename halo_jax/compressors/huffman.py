@@ -22,10 +22,10 @@ def huffman_lengths(counts: Sequence[int] | np.ndarray) -> list[int]:
         lengths[heap[0][1]] = 1
     heapq.heapify(heap)
     while len(heap) > 1:
-        (few, tie, left), (more, _, right) = heapq.heappop(heap), heapq.heappop(heap)
-        for symbol in left + right:
+        (few, tie, rarest), (more, _, next_rarest) = heapq.heappop(heap), heapq.heappop(heap)
+        for symbol in rarest + next_rarest:
             lengths[symbol] += 1
-        heapq.heappush(heap, (few + more, tie, left + right))
+        heapq.heappush(heap, (few + more, tie, rarest + next_rarest))
     return lengths
 
 

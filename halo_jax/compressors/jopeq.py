@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from halo_jax.compressors.base import Compressor, Upload, draws, positive, rebuild, size_of, tensors
-from halo_jax.compressors.wire import Codes
+from halo_jax.compressors.base import Compressor, Upload, draws, positive, rebuild, size_of, tensors_of
+from halo_jax.compressors.codings import Codes
 from halo_jax.parameters import real, whole
 
 MOST_RATE = 8
@@ -63,18 +63,18 @@ def jopeq(
     most = 2 ** (rate - 1)
 
     def compress(x, state, context, key):
-        parts = tensors(x)
-        shapes = [_columns(part, lattice) for part in parts]
+        tensors = tensors_of(x)
+        shapes = [_columns(tensor, lattice) for tensor in tensors]
         noise = zip(draws(context.shared, shapes), draws(key, shapes), strict=True)
-        sent = [_encode(part, law, most, *pair) for part, pair in zip(parts, noise, strict=True)]
+        sent = [_encode(tensor, law, most, *pair) for tensor, pair in zip(tensors, noise, strict=True)]
         codes, scales = zip(*sent, strict=True)
-        bits = math.ceil(size_of(x) * math.log2(2 * most + 1)) + 32 * (lattice + 1) * len(parts)
+        bits = math.ceil(size_of(x) * math.log2(2 * most + 1)) + 32 * (lattice + 1) * len(tensors)
         return Upload((Codes([*codes], 2 * most + 1, coding="radix"), [*scales]), state, bits)
 
     def decompress(message, like, context):
         codes, scales = message
-        sent = zip(codes.values, draws(context.shared, codes.values), scales, tensors(like), strict=True)
-        return rebuild([_decode(code - most, law, dither, scale, part) for code, dither, scale, part in sent], like)
+        sent = zip(codes.values, draws(context.shared, codes.values), scales, tensors_of(like), strict=True)
+        return rebuild([_decode(code - most, law, dither, scale, tensor) for code, dither, scale, tensor in sent], like)
 
     return Compressor(compress, decompress, feedback=False)  # a memory would take the noise back
 
@@ -106,8 +106,8 @@ def student(rate: int, epsilon: float) -> Law:
     return Law(basis, np.linalg.cholesky(covariance * (freedom - 2) / freedom), freedom)
 
 
-def _encode(part: jax.Array, law: Law, most: int, shared: jax.Array, private: jax.Array):
-    points = _columns(part, len(law.basis))
+def _encode(tensor: jax.Array, law: Law, most: int, shared: jax.Array, private: jax.Array):
+    points = _columns(tensor, len(law.basis))
     mean = jnp.mean(points, axis=1, keepdims=True)
     sigma = jnp.sqrt(jnp.sum((points - mean) ** 2) / points.shape[1])
     h = (points - mean) / positive(3 * sigma)
@@ -129,9 +129,9 @@ def _step(rate: int, variance: float) -> float:
     return 3 * math.sqrt(1 + variance) / (2**rate + 1)
 
 
-def _columns(part: jax.Array, lattice: int) -> jax.Array:
+def _columns(tensor: jax.Array, lattice: int) -> jax.Array:
     """Sub-vectors as columns `[L, M]`; the last element fills up, so that a constant stays one."""
-    return jnp.pad(part.reshape(-1), (0, -part.size % lattice), mode="edge").reshape(lattice, -1)
+    return jnp.pad(tensor.reshape(-1), (0, -tensor.size % lattice), mode="edge").reshape(lattice, -1)
 
 
 def _times(matrix: np.ndarray, points: jax.Array) -> jax.Array:

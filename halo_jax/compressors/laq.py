@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from halo_jax.compressors.base import Compressor, Server, Upload, peak, positive, rebuild, size_of
-from halo_jax.compressors.wire import Codes
+from halo_jax.compressors.codings import Codes
 from halo_jax.parameters import real, whole
 
 CHANGES = 10  # D
@@ -96,5 +96,5 @@ def laq(
     return Compressor(compress, decompress, init, remembers=True, server=server)
 
 
-def _square(parts: list[jax.Array]) -> jax.Array:
-    return sum((jnp.sum(jnp.square(part)) for part in parts), jnp.float32(0))
+def _square(tensors: list[jax.Array]) -> jax.Array:
+    return sum((jnp.sum(jnp.square(tensor)) for tensor in tensors), jnp.float32(0))

@@ -26,9 +26,9 @@ from halo_jax.compressors.base import (
     positive,
     rebuild,
     size_of,
-    tensors,
+    tensors_of,
 )
-from halo_jax.compressors.wire import Codes, Coding, radix
+from halo_jax.compressors.codings import Codes, CodingName, radix
 from halo_jax.numerics.quantize import stochastic_round
 from halo_jax.parameters import whole
 
@@ -40,6 +40,13 @@ class Client(NamedTuple):
 
     error: Any
     heard: jax.Array
+
+
+class Quantised(NamedTuple):
+    """Some tensors on the wire: 2 level + (1 if negative) of each element, and (m, M) of each tensor."""
+
+    codes: Codes
+    bounds: list[jax.Array]
 
 
 def lfl(
@@ -71,11 +78,11 @@ def lfl(
         return Client(jax.tree.map(jnp.zeros_like, weights), jnp.int32(-2))
 
     def compress(x, state, context, key):
-        whole = jax.tree.map(jnp.add, x, state.error)
-        message = encode(tensors(whole, scope), levels, key)
-        error = jax.tree.map(jnp.subtract, whole, rebuild(decode(message, levels), x, scope))
-        whole_bits = size_of(x) * jnp.where(context.round == 0, model_bits, 32)
-        missed = jnp.where(state.heard == context.round - 1, 0, whole_bits)
+        owed = jax.tree.map(jnp.add, x, state.error)
+        message = encode(tensors_of(owed, scope), levels, key)
+        error = jax.tree.map(jnp.subtract, owed, rebuild(decode(message, levels), x, scope))
+        estimate_bits = size_of(x) * jnp.where(context.round == 0, model_bits, 32)
+        missed = jnp.where(state.heard == context.round - 1, 0, estimate_bits)
         return Upload(message, Client(error, context.round), _nominal(message, levels), whole_down_bits=missed)
 
     def decompress(message, like, context):
@@ -83,7 +90,7 @@ def lfl(
         return rebuild(decode(message, levels), like, scope)
 
     def broadcast(weights, estimate, key):
-        message = encode(tensors(jax.tree.map(jnp.subtract, weights, estimate), scope), down_levels, key)
+        message = encode(tensors_of(jax.tree.map(jnp.subtract, weights, estimate), scope), down_levels, key)
         estimate = jax.tree.map(jnp.add, estimate, rebuild(decode(message, down_levels), weights, scope))
         return Broadcast(estimate, message, _nominal(message, down_levels), estimate)
 
@@ -91,32 +98,34 @@ def lfl(
     return Compressor(compress, decompress, init, feedback=False, server=server)
 
 
-def encode(parts: list[jax.Array], levels: int, key: jax.Array) -> tuple[Codes, list[jax.Array]]:
-    """Each element as 2 level + (1 if negative), and (m, M) of each tensor."""
-    sizes = [jnp.abs(part) for part in parts]
-    bounds = [jnp.stack([jnp.min(each), peak(each)]) for each in sizes]
+def encode(tensors: list[jax.Array], levels: int, key: jax.Array) -> Quantised:
+    """Q of each tensor: levels 0 to q and signs, and (m, M)."""
+    sizes = [jnp.abs(tensor) for tensor in tensors]
+    bounds = [jnp.stack([jnp.min(size), peak(size)]) for size in sizes]
     codes = []
-    for part, each, (least, most), noise in zip(parts, sizes, bounds, draws(key, parts), strict=True):
-        level = stochastic_round((each - least) / positive(most - least) * levels, noise)
-        codes.append(2 * jnp.minimum(level, levels).astype(jnp.int32) + (part < 0))
-    return Codes(codes, 2 * (levels + 1), coding=_coding(2 * (levels + 1), size_of(parts))), bounds
+    for tensor, size, (least, most), noise in zip(tensors, sizes, bounds, draws(key, tensors), strict=True):
+        level = stochastic_round((size - least) / positive(most - least) * levels, noise)
+        codes.append(2 * jnp.minimum(level, levels).astype(jnp.int32) + (tensor < 0))
+    coding = _shorter(2 * (levels + 1), size_of(tensors))
+    return Quantised(Codes(codes, 2 * (levels + 1), coding=coding), bounds)
 
 
-def decode(message: tuple[Codes, list[jax.Array]], levels: int) -> list[jax.Array]:
+def decode(message: Quantised, levels: int) -> list[jax.Array]:
     """The tensors of `encode`, each near its own within (M - m) / q."""
     codes, bounds = message
-    # Paper: the sign is of the whole, m included.
+    # Paper: the sign is of all of it, m included.
     return [
         jnp.where(code % 2 == 1, -1.0, 1.0) * (least + (most - least) * ((code // 2) / levels))
         for code, (least, most) in zip(codes.values, bounds, strict=True)
     ]
 
 
-def _coding(alphabet: int, number: int) -> Coding:
-    grouped, bits = radix(alphabet)
-    return "radix" if -(-number // grouped) * bits < number * (alphabet - 1).bit_length() else "fixed"
+def _shorter(alphabet: int, number: int) -> CodingName:
+    """The coding that takes fewer bits for so many codes."""
+    group = radix(alphabet)
+    return "radix" if -(-number // group.codes) * group.bits < number * (alphabet - 1).bit_length() else "fixed"
 
 
-def _nominal(message: tuple[Codes, list[jax.Array]], levels: int) -> int:
+def _nominal(message: Quantised, levels: int) -> int:
     codes, bounds = message
     return 64 * len(bounds) + math.ceil(size_of(codes.values) * (1 + math.log2(levels + 1)))

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from halo_jax.compressors.base import Compressor, Upload, rebuild, tensors
+from halo_jax.compressors.base import Compressor, Upload, rebuild, tensors_of
 from halo_jax.compressors.error_feedback import error_feedback
 from halo_jax.parameters import whole
 
@@ -45,19 +45,19 @@ def low_rank(*, rank: int = 2) -> Compressor:
         raise ValueError(f"powersgd: rank={rank}; allowed: 1 or more")
 
     def init(weights):
-        sides = [_sides(part)[1] for part in tensors(weights) if _is_matrix(part, rank)]
+        sides = [_sides(tensor)[1] for tensor in tensors_of(weights) if _is_matrix(tensor, rank)]
         keys = jax.random.split(jax.random.key(0), max(len(sides), 1))
         return [jax.random.normal(key, (side, rank)) for key, side in zip(keys, sides, strict=False)]
 
     def compress(x, state, context, key):
         del context, key
         message, directions, numbers = [], [], 0
-        for part in tensors(x):
-            if not _is_matrix(part, rank):
-                message.append(part)
-                numbers += part.size
+        for tensor in tensors_of(x):
+            if not _is_matrix(tensor, rank):
+                message.append(tensor)
+                numbers += tensor.size
                 continue
-            matrix = part.reshape(_sides(part))
+            matrix = tensor.reshape(_sides(tensor))
             before = state[len(directions)]
             columns = orthonormal(_product(matrix, before))
             rows = _product(matrix.T, columns)
@@ -90,14 +90,14 @@ def orthonormal(columns: jax.Array) -> jax.Array:
     return jnp.stack(done, axis=1)
 
 
-def _sides(part: Any) -> tuple[int, int]:
-    return math.prod(part.shape[:-1]), part.shape[-1]
+def _sides(tensor: Any) -> tuple[int, int]:
+    return math.prod(tensor.shape[:-1]), tensor.shape[-1]
 
 
-def _is_matrix(part: Any, rank: int) -> bool:
+def _is_matrix(tensor: Any, rank: int) -> bool:
     """Whether a tensor has two sides, and two thin matrices hold fewer numbers than it."""
-    return part.ndim > 1 and rank * sum(_sides(part)) < part.size
+    return tensor.ndim > 1 and rank * sum(_sides(tensor)) < tensor.size
 
 
-def _product(one: jax.Array, other: jax.Array) -> jax.Array:
-    return jnp.matmul(one, other, precision=lax.Precision.HIGHEST)
+def _product(a: jax.Array, b: jax.Array) -> jax.Array:
+    return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)

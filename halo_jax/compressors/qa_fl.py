@@ -22,9 +22,9 @@ from halo_jax.compressors.base import (
     positive,
     rebuild,
     size_of,
-    tensors,
+    tensors_of,
 )
-from halo_jax.compressors.wire import Codes
+from halo_jax.compressors.codings import Codes
 from halo_jax.numerics.quantize import stochastic_round
 from halo_jax.parameters import whole
 
@@ -41,19 +41,19 @@ def qa_fl(*, bits: Annotated[int, whole(2, 16)] = 8) -> Compressor:
         raise ValueError(f"qa_fl: bits={bits}; allowed: 2 to 16")
     top = 2 ** (bits - 1) - 1
 
-    def on_grid(part: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def on_grid(tensor: jax.Array) -> tuple[jax.Array, jax.Array]:
         """A tensor in steps of its Delta, and Delta."""
-        step = peak(part) / top
-        return part / positive(step), step
+        step = peak(tensor) / top
+        return tensor / positive(step), step
 
     # Choice: what travels is rounded stochastically, both ways. The average of the uploads replaces the server's
     # weights, so nearest rounding in either direction would undo every change below half a step, and learning freezes.
     def encode(x, key):
-        parts = tensors(x)
-        scaled, steps = zip(*map(on_grid, parts), strict=True)
-        rounded = map(stochastic_round, scaled, draws(key, parts))
-        codes = [(jnp.clip(whole, -top, top) + top).astype(jnp.int32) for whole in rounded]
-        return (Codes(codes, 2 * top + 1), list(steps)), bits * size_of(x) + 32 * len(parts)
+        tensors = tensors_of(x)
+        scaled, steps = zip(*map(on_grid, tensors), strict=True)
+        rounded = map(stochastic_round, scaled, draws(key, tensors))
+        codes = [(jnp.clip(code, -top, top) + top).astype(jnp.int32) for code in rounded]
+        return (Codes(codes, 2 * top + 1), list(steps)), bits * size_of(x) + 32 * len(tensors)
 
     def decompress(message, like, context):
         del context
@@ -71,6 +71,6 @@ def qa_fl(*, bits: Annotated[int, whole(2, 16)] = 8) -> Compressor:
 
     def view(weights):
         # Nearest, as in inference: the least change to what is computed, and no noise between forward passes.
-        return rebuild([jnp.round(scaled) * step for scaled, step in map(on_grid, tensors(weights))], weights)
+        return rebuild([jnp.round(scaled) * step for scaled, step in map(on_grid, tensors_of(weights))], weights)
 
     return Compressor(compress, decompress, carries="weights", view=view, server=Server(broadcast=broadcast))

@@ -6,17 +6,24 @@ E||Q(x) - x||^2 <= min(d / s^2, sqrt(d) / s) ||x||^2.
 Sources: Alistarh et al., NIPS 2017 (arXiv 1610.02132); Reisizadeh et al., FedPAQ, AISTATS 2020 (arXiv 1909.13014).
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from halo_jax.compressors.base import Compressor, Scope, Upload, draws, peak, positive, rebuild, size_of, tensors
-from halo_jax.compressors.wire import Codes, width
+from halo_jax.compressors.base import Compressor, Scope, Upload, draws, peak, positive, rebuild, size_of, tensors_of
+from halo_jax.compressors.codings import Codes, width
 from halo_jax.numerics.quantize import stochastic_round
 from halo_jax.parameters import whole
 
 NORMS = {"l2": jnp.linalg.norm, "max": peak}
+
+
+class Quantised(NamedTuple):
+    """Some tensors on the wire: levels -s..s as codes 0..2s, and the norm of each."""
+
+    codes: Codes
+    scales: list[jax.Array]
 
 
 def qsgd(
@@ -41,9 +48,8 @@ def qsgd(
 
     def compress(x, state, context, key):
         del context
-        message = encode(tensors(x, scope), levels, norm, key, most=levels)
-        scales = len(message[1])
-        return Upload(message, state, 32 * scales + size_of(x) * width(2 * levels + 1))
+        message = encode(tensors_of(x, scope), levels, norm, key, most=levels)
+        return Upload(message, state, 32 * len(message.scales) + size_of(x) * width(2 * levels + 1))
 
     def decompress(message, like, context):
         del context
@@ -52,18 +58,26 @@ def qsgd(
     return Compressor(compress, decompress, feedback=norm == "max")
 
 
-def encode(parts: list[jax.Array], levels: Any, norm: str, key: jax.Array, most: int) -> tuple[Codes, list[jax.Array]]:
-    """Levels -s..s of each tensor as codes 0..2s, and the norms; s may be traced, up to `most`."""
-    scales = [NORMS[norm](part.reshape(-1)) for part in parts]
+def encode(tensors: list[jax.Array], levels: Any, norm: str, key: jax.Array, most: int) -> Quantised:
+    """Q of each tensor, as level sign(x_i) SR(s |x_i| / ||x||).
+
+    Args:
+      tensors: float32, of any shapes.
+      levels: s, int32 `[]`; may be traced.
+      norm: a key of NORMS.
+      key: of the stochastic rounding.
+      most: a static bound of s.
+    """
+    scales = [NORMS[norm](tensor.reshape(-1)) for tensor in tensors]
     codes = []
-    for part, scale, noise in zip(parts, scales, draws(key, parts), strict=True):
-        level = stochastic_round(jnp.abs(part) / positive(scale) * levels, noise)
+    for tensor, scale, noise in zip(tensors, scales, draws(key, tensors), strict=True):
+        level = stochastic_round(jnp.abs(tensor) / positive(scale) * levels, noise)
         level = jnp.minimum(level, levels)  # a norm that is rounded down must not make a code of its own
-        codes.append((jnp.sign(part) * level + levels).astype(jnp.int32))
-    return Codes(codes, 2 * levels + 1, 2 * most + 1), scales
+        codes.append((jnp.sign(tensor) * level + levels).astype(jnp.int32))
+    return Quantised(Codes(codes, 2 * levels + 1, 2 * most + 1), scales)
 
 
-def decode(message: tuple[Codes, list[jax.Array]], levels: Any) -> list[jax.Array]:
+def decode(message: Quantised, levels: Any) -> list[jax.Array]:
     """The tensors of `encode`, each near its own within scale / s."""
     codes, scales = message
     return [(code - levels) * (scale / levels) for code, scale in zip(codes.values, scales, strict=True)]

@@ -49,10 +49,10 @@ def _hadamard(rows: jax.Array) -> jax.Array:
     """
     number, side = rows.shape
     power = side.bit_length() - 1
-    left, right = _matrix(power // 2), _matrix(power - power // 2)
-    square = rows.reshape(number, len(left), len(right))
-    square = jnp.matmul(square, right, precision=lax.Precision.HIGHEST)
-    return jnp.matmul(left, square, precision=lax.Precision.HIGHEST).reshape(number, side)
+    h_a, h_b = _matrix(power // 2), _matrix(power - power // 2)
+    square = rows.reshape(number, len(h_a), len(h_b))
+    square = jnp.matmul(square, h_b, precision=lax.Precision.HIGHEST)
+    return jnp.matmul(h_a, square, precision=lax.Precision.HIGHEST).reshape(number, side)
 
 
 @functools.lru_cache

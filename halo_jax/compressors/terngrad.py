@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 import jax
 import jax.numpy as jnp
 
-from halo_jax.compressors.base import Compressor, Upload, draws, peak, rebuild, size_of, tensors
-from halo_jax.compressors.wire import Codes
+from halo_jax.compressors.base import Compressor, Upload, draws, peak, rebuild, size_of, tensors_of
+from halo_jax.compressors.codings import Codes
 from halo_jax.parameters import boolean, real
 
 SCALERS = ("sigma", "max")
@@ -41,29 +41,29 @@ def terngrad(
     if scaler not in SCALERS:
         raise ValueError(f"terngrad: scaler={scaler!r}; allowed: {', '.join(SCALERS)}")
 
-    def limits(parts: list[jax.Array]) -> tuple[list[jax.Array], list[jax.Array]]:
+    def limits(tensors: list[jax.Array]) -> tuple[list[jax.Array], list[jax.Array]]:
         """Where each tensor is clipped, and its own scaler."""
-        peaks = list(map(peak, parts))
+        peaks = list(map(peak, tensors))
         if not clip:
             return peaks, peaks
         # Choice: a tensor without spread, such as a single element, is not clipped; c sigma = 0 would erase it.
-        spreads = [clip * _deviation(part) for part in parts]
+        spreads = [clip * _deviation(tensor) for tensor in tensors]
         bounds = [jnp.where(spread > 0, spread, peak) for spread, peak in zip(spreads, peaks, strict=True)]
         return bounds, bounds if scaler == "sigma" else list(map(jnp.minimum, bounds, peaks))
 
     def stats(x):
-        return limits(tensors(x))[1]
+        return limits(tensors_of(x))[1]
 
     def compress(x, state, context, key):
-        parts = tensors(x)
-        bounds, own = limits(parts)
+        tensors = tensors_of(x)
+        bounds, own = limits(tensors)
         codes = [
-            (jnp.sign(part) * (noise * scale < jnp.minimum(jnp.abs(part), bound)) + 1).astype(jnp.int32)
-            for part, bound, scale, noise in zip(
-                parts, bounds, context.pooled if share_scaler else own, draws(key, parts), strict=True
+            (jnp.sign(tensor) * (noise * scale < jnp.minimum(jnp.abs(tensor), bound)) + 1).astype(jnp.int32)
+            for tensor, bound, scale, noise in zip(
+                tensors, bounds, context.pooled if share_scaler else own, draws(key, tensors), strict=True
             )
         ]
-        scalers = 32 * len(parts)
+        scalers = 32 * len(tensors)
         message = Codes(codes, 3, coding="radix"), own
         return Upload(message, state, 2 * size_of(x) + scalers, extra_down_bits=scalers if share_scaler else 0)
 
@@ -75,7 +75,7 @@ def terngrad(
     return Compressor(compress, decompress, stats=stats if share_scaler else None)
 
 
-def _deviation(part: jax.Array) -> jax.Array:
+def _deviation(tensor: jax.Array) -> jax.Array:
     """The standard deviation about the mean; counted from the first element, so that it is 0 where all are alike."""
-    flat = part.reshape(-1)
+    flat = tensor.reshape(-1)
     return jnp.std(flat - flat[:1])

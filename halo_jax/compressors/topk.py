@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from halo_jax.compressors.base import Compressor, Upload, rebuild, size_of, tensors
+from halo_jax.compressors.base import Compressor, Upload, rebuild, size_of, tensors_of
+from halo_jax.compressors.codings import Codes
 from halo_jax.compressors.error_feedback import error_feedback
-from halo_jax.compressors.wire import Codes
 from halo_jax.parameters import real
 
 _BLOCK = 64  # elements that are counted together when the kept ones are gathered
@@ -41,7 +41,7 @@ def largest(*, share: float = 0.01) -> Compressor:
 
     def compress(x, state, context, key):
         del context, key
-        (flat,), size = tensors(x, "flat"), size_of(x)
+        (flat,), size = tensors_of(x, "flat"), size_of(x)
         k = max(1, round(share * size))
         places = _places_of_largest(flat, k)
         message = flat[places], Codes(places, size, coding="places")
@@ -74,6 +74,6 @@ def _first(mask: jax.Array, k: int) -> jax.Array:
     ranks = jnp.arange(1, k + 1)
     block = jnp.searchsorted(ends, ranks)
     row = rows[block]
-    left = ranks - ends[block] + jnp.sum(row, axis=1, dtype=jnp.int32)
-    reached = jnp.cumsum(row, axis=1, dtype=jnp.int32) >= left[:, None]
+    rank_in_block = ranks - ends[block] + jnp.sum(row, axis=1, dtype=jnp.int32)
+    reached = jnp.cumsum(row, axis=1, dtype=jnp.int32) >= rank_in_block[:, None]
     return block * _BLOCK + jnp.argmax(reached, axis=1)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from halo_jax.compressors.base import Compressor, Upload, peak, positive, size_of
-from halo_jax.compressors.wire import Codes
+from halo_jax.compressors.codings import Codes
 from halo_jax.numerics.quantize import levels, step_size, stochastic_round, uniform_like
 from halo_jax.parameters import bits_or_none
 
@@ -42,9 +42,9 @@ def uniform(
         scales = [positive(peak(leaf)) for leaf in floats]
 
         def encode(leaf, noise, scale):
-            whole = leaf / scale * levels(width)
-            whole = jnp.round(whole) if noise is None else stochastic_round(whole, noise)
-            return (jnp.clip(whole, -top, top) + top).astype(jnp.int32)
+            scaled = leaf / scale * levels(width)
+            code = jnp.round(scaled) if noise is None else stochastic_round(scaled, noise)
+            return (jnp.clip(code, -top, top) + top).astype(jnp.int32)
 
         leaves, tree = jax.tree.flatten(x)
         units = scales or [2.0 ** (model_bits - 1)] * len(leaves)

@@ -15,8 +15,8 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 
-from halo_jax.compressors.base import Compressor, Upload, positive, rebuild, size_of, tensors
-from halo_jax.compressors.wire import Codes
+from halo_jax.compressors.base import Compressor, Upload, positive, rebuild, size_of, tensors_of
+from halo_jax.compressors.codings import Codes
 from halo_jax.parameters import whole
 
 MOST_RATE = {1: 8, 2: 4}
@@ -45,7 +45,7 @@ def uveqfed(*, rate: Annotated[int, whole(1, 8)] = 2, lattice: Annotated[int, wh
     def compress(x, state, context, key):
         del key
         # Choice: element i goes with element i + d/2, not with its neighbour: halves are contiguous in memory.
-        flat = tensors(x, "flat")[0]
+        flat = tensors_of(x, "flat")[0]
         points = jnp.pad(flat, (0, -flat.size % lattice)).reshape(lattice, -1)
         # Choice: the mean square in place of the variance, the same at zero mean and also right for a constant.
         zeta = (2 + rate / 5) * jnp.sqrt(jnp.sum(points * points) / points.shape[1])
@@ -91,8 +91,9 @@ def _nearest(points: jax.Array, most: int) -> tuple[jax.Array, ...]:
         across = jnp.clip(jnp.round((x - row) / 2), -most, most)
         return (x - 2 * across - row) ** 2 + (y - _ROW * row) ** 2, across, row
 
-    (even, *places), (odd, *others) = among(0), among(1)
-    across, row = (jnp.where(even <= odd, one, other) for one, other in zip(places, others, strict=True))
+    (even_distance, *in_even), (odd_distance, *in_odd) = among(0), among(1)
+    is_even = even_distance <= odd_distance
+    across, row = (jnp.where(is_even, even, odd) for even, odd in zip(in_even, in_odd, strict=True))
     return across.astype(jnp.int32), row.astype(jnp.int32)
 
 

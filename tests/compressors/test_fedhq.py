@@ -147,3 +147,9 @@ def test_zeros_constants_and_single_elements_have_no_error(system, x):
 def test_impossible_bits_are_named(system, bits):
     with pytest.raises(ValueError, match=f"^{system.__name__}: client_bits=.*; allowed: numbers of 2 to 8, or none$"):
         system(client_bits=bits)
+
+
+@both
+@pytest.mark.parametrize(("bits", "differ"), [((4, 8), True), ((4, 4), False), ((8,), False), ((), True)])
+def test_it_says_whether_clients_have_bits_of_their_own(system, bits, differ):
+    assert system(client_bits=bits).client_bits is differ

@@ -7,18 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from halo_jax.compressors.codings import CODINGS, Codes, radix, width
 from halo_jax.compressors.huffman import huffman_lengths, huffman_total
-from halo_jax.compressors.wire import (
-    Codes,
-    entropy_bits,
-    pack,
-    packed_bits,
-    radix,
-    size,
-    travelling_bits,
-    unpack,
-    width,
-)
+from halo_jax.compressors.wire import entropy_bits, pack, packed_bits, size, travelling_bits, unpack
 
 
 def codes_of(levels, coding, number=50, seed=0):
@@ -34,7 +25,7 @@ def weight_of(message, **options):
     return jax.device_get(size(message, 0, **options))
 
 
-@pytest.mark.parametrize("coding", ["fixed", "places", "radix", "huffman"])
+@pytest.mark.parametrize("coding", CODINGS)
 @pytest.mark.parametrize("levels", [1, 2, 3, 5, 16, 17, 81, 300])
 @pytest.mark.parametrize("number", [8, 53])
 def test_any_message_is_read_back_and_weighs_what_was_counted(coding, levels, number):
@@ -88,7 +79,7 @@ def test_inside_jit_a_message_weighs_the_same():
     counts = np.concatenate([counts, np.eye(2, 40, dtype=int) * 7, np.ones((1, 40), int), 2 ** np.eye(40, dtype=int)])
     found = jax.jit(jax.vmap(huffman_total))(jnp.asarray(counts, jnp.int32))
     assert found.tolist() == [int(np.dot(row, huffman_lengths(row))) for row in counts]
-    message = {name: codes_of(9, name) for name in ("fixed", "places", "radix", "huffman")}
+    message = {name: codes_of(9, name) for name in CODINGS}
     for sent in (True, False):
         weight = weight_of(message, sent=sent, gated=True)
         assert int(jax.jit(travelling_bits)(weight)) == packed_bits(weight)

@@ -10,11 +10,11 @@ import pytest
 import scipy.linalg
 
 from halo_jax.compressors.base import draws
+from halo_jax.compressors.codings import Codes
 from halo_jax.compressors.drive import drive
 from halo_jax.compressors.lfl import lfl
 from halo_jax.compressors.qsgd import qsgd
 from halo_jax.compressors.terngrad import terngrad
-from halo_jax.compressors.wire import Codes
 from tests.compressors.context import CONTEXT
 
 KEY = jax.random.key(5)
