@@ -20,6 +20,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
+from halo_jax.types import is_precision
+
 LONGEST_NAME = 100
 LONGEST_ARM = 200  # a folder of that name
 LONGEST_SWEEP = 2_000  # one entry of a sweep
@@ -99,7 +101,7 @@ def name(allowed: str) -> Kind:
 
 def precision() -> Kind:
     """A precision, such as '6-4-8'."""
-    return Kind("'bw-ba-be' with 2 to 8 bits each, for example '6-4-8'", is_precision)
+    return Kind("'bw-ba-be' with 2 to 8 bits each, for example '6-4-8'", lambda text: is_precision(text, 2, 8))
 
 
 def numbers(allowed: str, fits: Callable[[Any], bool], most: int | None = None) -> Kind:
@@ -134,11 +136,6 @@ def is_arm(name: Any) -> bool:
     if not isinstance(name, str) or not 0 < len(name.encode(errors="surrogatepass")) <= LONGEST_ARM:
         return False
     return name.isprintable() and "/" not in name and name not in (".", "..")
-
-
-def is_precision(text: str) -> bool:
-    """Whether a text is "bw-ba-be" of 2 to 8 bits each."""
-    return re.fullmatch("[2-8]-[2-8]-[2-8]", text) is not None
 
 
 def is_number(value: Any) -> bool:

@@ -25,11 +25,10 @@ class Precision(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Precision":
-        """Read `"bw-ba-be"`, for example `"8-8-8"`. Raises ValueError for anything else."""
-        parts = text.split("-")
-        if len(parts) != 3 or not all(part.isdecimal() for part in parts):
-            raise ValueError(f"precision {text!r} is not of the form 'bw-ba-be', for example '8-8-8'")
-        return cls(*(int(part) for part in parts))
+        """Read `"bw-ba-be"`, for example `"8-8-8"`: 1 to 16 bits each. Raises ValueError for anything else."""
+        if not is_precision(text):
+            raise ValueError(f"precision {text!r} is not of the form 'bw-ba-be', 1 to 16 bits each, such as '8-8-8'")
+        return cls(*map(int, text.split("-")))
 
     def layer(self, index: int) -> "Precision":
         """The precision of layer `index`: itself when one precision serves all layers, else entry `[index]`."""
@@ -37,6 +36,12 @@ class Precision(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.weights}-{self.activations}-{self.errors}"
+
+
+def is_precision(text: str, least: int = 1, most: int = 16) -> bool:
+    """Whether a text names a precision, `"bw-ba-be"` with `least` to `most` bits each, as `str` writes it."""
+    widths = text.split("-")
+    return len(widths) == 3 and all(width in map(str, range(least, most + 1)) for width in widths)
 
 
 class Noise(NamedTuple):

@@ -3,21 +3,33 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from halo_jax.types import Precision, Stream, stream
+from halo_jax.types import Precision, Stream, is_precision, stream
 
 
 def test_parse_and_str_are_inverse():
     assert Precision.parse("6-4-8") == Precision(weights=6, activations=4, errors=8)
     assert str(Precision.parse("6-4-8")) == "6-4-8"
+    assert str(Precision.parse("16-10-1")) == "16-10-1"
     assert str(Precision(jnp.int32(6), jnp.int32(4), jnp.int32(8))) == "6-4-8"
 
 
-@pytest.mark.parametrize("text", ["", "8", "8-8", "8-8-8-8", "8-8-x", "8--8", "-8-8-8", "8.0-8-8", "8-8- 8"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "8", "8-8", "8-8-8-8", "8-8-x", "8--8", "-8-8-8", "8.0-8-8", "8-8- 8", "08-8-8", "0-8-8", "8-17-8", "²-8-8"],
+)
 def test_parse_rejects_in_one_line(text):
     with pytest.raises(ValueError, match=r"is not of the form 'bw-ba-be'") as error:
         Precision.parse(text)
     assert repr(text) in str(error.value)
+    assert not is_precision(text)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"), [("2-8-2", True), ("1-8-8", False), ("8-9-8", False), ("halo_ps", False), ("", False)]
+)
+def test_a_text_is_a_precision_if_all_its_bits_are_in_a_range(text, answer):
+    assert is_precision(text, 2, 8) is answer
 
 
 def test_layer_of_one_precision_is_itself():

@@ -21,6 +21,7 @@ from halo_jax.config.fields import FIELDS
 from halo_jax.config.schema import Config, unknown_field
 from halo_jax.parameters import Field
 from halo_jax.selectors import SELECTORS
+from halo_jax.types import is_precision
 
 
 class _Named(NamedTuple):
@@ -46,11 +47,6 @@ def recorded(config: Config) -> dict[str, Any]:
     So an entry that somebody registers changes no record of a run that does not use it.
     """
     return _of_named_entries(config, [config, *expand_arms(config).values()]).to_dict()
-
-
-def is_precision(name: str) -> bool:
-    """Whether an arm is named by a precision, such as "8-8-8"."""
-    return name.isascii() and name.replace("-", "").isdecimal()
 
 
 def _copy(config: Config) -> Config:

@@ -20,7 +20,6 @@ from halo_jax.parameters import (
     is_arm,
     is_grid,
     is_number,
-    is_precision,
     is_round,
     is_size,
     name,
@@ -249,7 +248,7 @@ _EVALUATION = {
     "precision": Field(
         Kind(
             "'bw-ba-be' with 2 to 8 bits each; empty: 8-8-8, or a static arm's own",
-            lambda text: text == "" or is_precision(text),
+            lambda text: text == "" or precision().fits(text),
         ),
         "",
         "precision at which the server's model is tested (A8)",

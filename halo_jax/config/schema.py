@@ -18,6 +18,7 @@ from halo_jax.config.entries import all_fields
 from halo_jax.config.errors import ConfigError, shorten, show
 from halo_jax.config.fields import FIELDS
 from halo_jax.parameters import Field
+from halo_jax.types import Precision
 
 Config = Any  # an ml_collections.ConfigDict with the fields of `all_fields()`; Any, since its attributes are data
 
@@ -239,8 +240,8 @@ def _check_together(config: Config) -> None:
                 f"selector.{name}={show(selector[name])} with selector.reduce_when={selector.reduce_when!r}; "
                 f"allowed: selector.reduce_when='rounds', or no {name}"
             )
-    pairs = zip(selector.start.split("-"), selector.floor.split("-"), strict=True)
-    if any(int(start) < int(floor) for start, floor in pairs):
+    widths = zip(Precision.parse(selector.start), Precision.parse(selector.floor), strict=True)
+    if any(start < floor for start, floor in widths):
         raise ConfigError(
             f"selector.floor={selector.floor!r} is above selector.start={selector.start!r}; "
             "allowed: no dimension of the floor above the start"

@@ -9,7 +9,7 @@ import pytest
 from flax import linen as nn
 
 from halo_jax.config import Config, ConfigError, default
-from halo_jax.config.arms import expand_arms, is_precision
+from halo_jax.config.arms import expand_arms
 from halo_jax.datasets import DATASETS, DatasetError
 from halo_jax.models import MODELS
 from halo_jax.numerics.layers import QuantDense
@@ -234,11 +234,6 @@ def test_an_entry_gets_its_own_parameters_and_what_it_asks_for(monkeypatch):
     assert build("selector", config, b=7, c=1, e=4) == (5, 1, 3)
     with pytest.raises(ConfigError, match=r"^selector.name='mine': parameter c has no kind and default, and none of e"):
         build("selector", config, e=4)
-
-
-@pytest.mark.parametrize(("arm", "answer"), [("8-8-8", True), ("halo_ps", False), ("static", False), ("", False)])
-def test_an_arm_is_a_precision_or_the_name_of_a_selector(arm, answer):
-    assert is_precision(arm) is answer
 
 
 @pytest.mark.parametrize(
