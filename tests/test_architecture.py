@@ -36,7 +36,7 @@ LAW = (
 # What maps over an axis outside clients.py, with the reason.
 MAPS = {
     "numerics.contraction": {"sequential_vmap"},  # a lifted contraction runs client by client
-    "federation.local_training": {"vmap"},  # over the epochs of one client
+    "federation.local_data": {"vmap"},  # over the epochs of one client
     "federation.evaluation": {"vmap"},  # over the images of a batch: each has its own noise
     "datasets.generated": {"vmap"},  # over the images of a batch
 }

@@ -40,9 +40,9 @@ def prepare(case: dict):
     start = [case["precisions"][0]] * case["clients"]
     problem = step_problem.make({**case, "recipe": "wage", "exact": True, "precisions": start})
     one_client = step_problem.local_step(problem, case["batch"])
-    models, _, shards, keys = problem.stacked
+    models, _, local_data, keys = problem.stacked
     place = clients.placement(executor)
-    models, shards, keys, shared = jax.device_put((models, shards, keys, problem.shared), place)
+    models, local_data, keys, shared = jax.device_put((models, local_data, keys, problem.shared), place)
     traces, compilations = 0, Compilations()
 
     def counted(model, bits, *others):
@@ -63,10 +63,10 @@ def prepare(case: dict):
         programs, seconds, seen = compilations.programs, compilations.seconds, traces
         if case["bits"] == "static":
             step = static_step(precision)
-            outcome = step((models, shards, keys), shared)
+            outcome = step((models, local_data, keys), shared)
         else:
             bits = Precision(*(np.full(case["clients"], number, np.int32) for number in precision))
-            outcome = traced_step((models, jax.device_put(bits, place), shards, keys), shared)
+            outcome = traced_step((models, jax.device_put(bits, place), local_data, keys), shared)
         jax.block_until_ready(outcome)
         return {
             "precision": "-".join(map(str, precision)),

@@ -17,9 +17,10 @@ from halo_jax import datasets, models
 from halo_jax.config import schema
 from halo_jax.datasets import Dataset
 from halo_jax.federation.clients import placement
-from halo_jax.federation.local_training import Shard
-from halo_jax.federation.round import FederatedData, init_state, make_run_round
-from halo_jax.runner.build import Parts, assemble
+from halo_jax.federation.local_data import LocalData
+from halo_jax.federation.round import make_run_round
+from halo_jax.federation.state import FederatedData, init_state
+from halo_jax.runner.build import Federation, assemble
 from halo_jax.runtime import devices
 from halo_jax.types import Precision
 
@@ -51,17 +52,17 @@ def experiment(case: dict) -> schema.Config:
     return config
 
 
-def deal(case: dict, parts: Parts) -> FederatedData:
+def deal(case: dict, federation: Federation) -> FederatedData:
     """Clients hold the images that the case says, where these are not the equal shares that they were dealt already."""
     counts = sizes(case)
     if np.ptp(counts) == 0:
-        return parts.data
+        return federation.data
     mask = np.arange(counts.max()) < counts[:, None]
     indices = np.zeros(mask.shape, np.int32)
     indices[mask] = np.arange(counts.sum())
-    shards = Shard(jnp.asarray(indices), jnp.asarray(mask))
-    dealt = parts.data._replace(shards=shards, num_examples=jnp.asarray(counts))
-    return jax.device_put(dealt, placement(parts.executor))
+    local_data = LocalData(jnp.asarray(indices), jnp.asarray(mask))
+    dealt = federation.data._replace(local_data=local_data, num_examples=jnp.asarray(counts))
+    return jax.device_put(dealt, placement(federation.executor))
 
 
 def prepare(case: dict):
@@ -74,12 +75,12 @@ def prepare(case: dict):
     config = experiment(case)
     cohort = schema.cohort_size(config)
     devices.choose_devices(None, cohort)
-    parts = assemble(config)
-    data = deal(case, parts)
+    federation = assemble(config)
+    data = deal(case, federation)
     start = Precision.parse(config.selector.start)
-    state = init_state(parts.model, start, config.num_clients, parts.stages, parts.recipe, parts.executor)
-    run_round: Any = make_run_round(parts.stages, parts.recipe, cohort, parts.executor, config.chunk_size)
-    others = (data, jax.random.key(config.seed), jnp.float32(parts.learning_rates[0]))
+    state = init_state(federation.first_model, start, config.num_clients, federation.stages, federation.executor)
+    run_round: Any = make_run_round(federation.stages, cohort, federation.executor, config.chunk_size)
+    others = (data, jax.random.key(config.seed), jnp.float32(federation.learning_rates[0]))
     assembled = time.perf_counter()
     lowered = run_round.lower(state, *others)
     traced = time.perf_counter()
@@ -87,7 +88,7 @@ def prepare(case: dict):
     compiled = time.perf_counter()
     memory = compiled_round.memory_analysis()
     facts = {
-        "executor": parts.executor,
+        "executor": federation.executor,
         "devices": jax.device_count(),
         "backend": jax.default_backend(),
         "jax": jax.__version__,

@@ -10,7 +10,7 @@ from timing import serve
 
 from halo_jax.config import schema
 from halo_jax.config.arms import expand_arms
-from halo_jax.federation.round import FederationState, init_state
+from halo_jax.federation.state import FederationState, init_state
 from halo_jax.runner.build import assemble_all
 from halo_jax.runner.compiled_rounds import Arm, Programs, stacks
 from halo_jax.runtime import devices
@@ -28,8 +28,8 @@ def arms_of(case: dict) -> list[Arm]:
     schema.validate(config)
     devices.choose_devices(None, schema.cohort_size(config))
     configs: Any = expand_arms(config)
-    parts = assemble_all(configs)
-    return [Arm(name, configs[name], parts[name], Path(), name, name) for name in configs]
+    federations = assemble_all(configs)
+    return [Arm(name, configs[name], federations[name], Path(), name, name) for name in configs]
 
 
 def prepare(case: dict):
@@ -41,16 +41,16 @@ def prepare(case: dict):
 
     def run() -> None:
         for i, (program, _) in enumerate(members):
-            states[i], answers = program.run_round(0, states[i])
-            found = program.split(answers), program.split(states[i]), program.evaluate(states[i], 1)
+            states[i], results = program.run_round(1, states[i])
+            found = program.split(results), program.split(states[i]), program.evaluate(states[i], 1)
             jax.block_until_ready(found)
 
-    return {"executor": arms[0].parts.executor, "devices": jax.device_count(), "programs": len(groups)}, run
+    return {"executor": arms[0].federation.executor, "devices": jax.device_count(), "programs": len(groups)}, run
 
 
 def _first_state(arm: Arm) -> FederationState:
-    parts, start = arm.parts, Precision.parse(arm.config.selector.start)
-    return init_state(parts.model, start, arm.config.num_clients, parts.stages, parts.recipe, parts.executor)
+    federation, start = arm.federation, Precision.parse(arm.config.selector.start)
+    return init_state(federation.first_model, start, arm.config.num_clients, federation.stages, federation.executor)
 
 
 if __name__ == "__main__":

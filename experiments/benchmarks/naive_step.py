@@ -16,7 +16,7 @@ from flax import linen as nn
 from jax import lax
 from timing import serve
 
-from halo_jax.federation.local_training import batch_order, normalise
+from halo_jax.federation.local_data import batch_order, normalise
 from halo_jax.numerics.layers import layer_scale
 from halo_jax.numerics.quantize import DEFAULT, quantize_activation, quantize_error, quantize_weight
 from halo_jax.recipes import Recipe
@@ -43,9 +43,9 @@ def network(params, images: jax.Array, bits: Precision) -> jax.Array:
     return quantize_error(layer(x, "QuantDense_1", jnp.dot), bits.errors)
 
 
-def one_client(recipe: Recipe, model, bits: Precision, shard, key, data, rate):
+def one_client(recipe: Recipe, model, bits: Precision, local_data, key, data, rate):
     """One step: decode, gradient, update, encode."""
-    order, _ = batch_order(shard, shard.indices.shape[0], 1, stream(key, Stream.SHUFFLE))
+    order, _ = batch_order(local_data, local_data.indices.shape[0], 1, stream(key, Stream.SHUFFLE))
     params = recipe.decode(model)
 
     def loss(params):

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from halo_jax.federation.local_training import Images, Shard, make_local_train
+from halo_jax.federation.local_data import Images, LocalData
+from halo_jax.federation.local_training import make_local_train
 from halo_jax.models import MODELS, layer_shapes
 from halo_jax.numerics.dead_layers import none_dead
 from halo_jax.numerics.layers import weight_limit
@@ -23,7 +24,7 @@ class Problem(NamedTuple):
 
     recipe: Recipe
     module: nn.Module
-    stacked: tuple[Any, Precision, Shard, jax.Array]  # models, bits [C], shards [C, B], keys [C]
+    stacked: tuple[Any, Precision, LocalData, jax.Array]  # models, bits [C], local data [C, B], keys [C]
     shared: tuple[Images, jax.Array]  # resident images, learning rate
     flops: float  # of one step of all clients
 
@@ -47,10 +48,10 @@ def make(case: dict) -> Problem:
     labels = jnp.asarray(rng.integers(0, CLASSES, clients * batch, np.int32))
 
     keys = jax.random.split(jax.random.key(0), clients)
-    shards = Shard(jnp.arange(clients * batch).reshape(clients, batch), jnp.ones((clients, batch), bool))
+    local_data = LocalData(jnp.arange(clients * batch).reshape(clients, batch), jnp.ones((clients, batch), bool))
     precision = Precision(*jnp.asarray(case["precisions"], jnp.int32).T)
     rate = jnp.float32(recipe.learning_rates[0])
-    stacked = (_models(module, recipe, image, clients, rng), precision, shards, keys)
+    stacked = (_models(module, recipe, image, clients, rng), precision, local_data, keys)
     return Problem(recipe, module, stacked, (Images(images, labels), rate), step_flops(module, image, len(labels)))
 
 
@@ -69,7 +70,7 @@ def local_step(problem: Problem, batch: int):
     """halo_jax's local training of one client for one step, in the argument order of `Problem`."""
     local_train = make_local_train(problem.module, problem.recipe, batch, local_epochs=1)
 
-    def one_client(model, precision, shard, key, data, rate):
-        return local_train(model, precision, shard, data, none_dead(model), learning_rate=rate, key=key)
+    def one_client(model, precision, local_data, key, images, rate):
+        return local_train(model, precision, local_data, images, none_dead(model), learning_rate=rate, key=key)
 
     return one_client

@@ -26,29 +26,36 @@ _LONGEST_FOLDER = 200  # bytes
 
 
 class Experiment(NamedTuple):
-    """An experiment and its folder: the ones that it is made of or, without any, arms to be trained."""
+    """An experiment as a tree: a leaf trains arms; a branch holds experiments, one per point of a sweep or per seed.
+
+    Attributes:
+      config: of this experiment alone; a leaf's has no sweep and no seeds.
+      folder: where it lies; a child's is in that of its branch.
+      point: the swept fields and their values; empty outside a sweep.
+      children: the experiments in a branch, in order; a leaf has none.
+    """
 
     config: Config
     folder: Path
-    point: Mapping[str, Any]  # the swept fields and their values; empty outside a sweep
-    inside: tuple["Experiment", ...]
+    point: Mapping[str, Any]
+    children: tuple["Experiment", ...]
 
     def leaves(self) -> Iterator["Experiment"]:
-        """Those that train, in order."""
-        for one in self.inside:
-            yield from one.leaves()
-        if not self.inside:
+        """The experiments that train arms, in order."""
+        for child in self.children:
+            yield from child.leaves()
+        if not self.children:
             yield self
 
     def branches(self) -> Iterator["Experiment"]:
-        """Those that are made of others, from the outside in."""
-        if self.inside:
+        """The experiments that hold others, the root first."""
+        if self.children:
             yield self
-        for one in self.inside:
-            yield from one.branches()
+        for child in self.children:
+            yield from child.branches()
 
     def arms(self) -> dict[str, Path]:
-        """The folder of every arm of one that trains."""
+        """The folder of every arm of a leaf."""
         config = self.config
         return {arm: self.folder / arm for arm in config.arms} or {config.selector.name: self.folder}
 
@@ -57,24 +64,24 @@ def plan(config: Config, folder: Path, point: Mapping[str, Any] | None = None) -
     """The whole tree of an experiment, every point of it valid. Raises ConfigError, one line."""
     schema.validate(config)
     require_few(config)
-    point, inside = point or {}, []
+    point, children = point or {}, []
     if config.sweep:
-        for (name, values), one in zip(points(config.sweep).items(), _parts(config), strict=True):
+        for (name, values), child in zip(points(config.sweep).items(), _child_configs(config), strict=True):
             with naming(name, "sweep"):
-                inside.append(plan(one, folder / name, values))
+                children.append(plan(child, folder / name, values))
     else:
         _require_reached(point, config)
-        names = map(seed_folder, config.seeds)
-        inside = [Experiment(one, folder / name, point, ()) for name, one in zip(names, _parts(config), strict=True)]
-    return Experiment(config, folder, point, tuple(inside))
+        for seed, child in zip(config.seeds, _child_configs(config), strict=True):
+            children.append(Experiment(child, folder / seed_folder(seed), point, children=()))
+    return Experiment(config, folder, point, tuple(children))
 
 
 def folders(config: Config, folder: Path) -> list[Path]:
-    """Every folder that an experiment in `folder` has: of points, seeds and arms, the inner ones first, itself last."""
+    """Every folder of an experiment in `folder`: of its arms, seeds and points, the inner ones first, its own last."""
     found = innermost = [folder]
     for names in (points(config.sweep), [seed_folder(seed) for seed in config.seeds], config.arms):
-        inside = [outer / name for outer in innermost for name in names]
-        found, innermost = [*inside, *found], inside or innermost
+        deeper = [outer / name for outer in innermost for name in names]
+        found, innermost = [*deeper, *found], deeper or innermost
     return found
 
 
@@ -99,11 +106,11 @@ def points(entries: Sequence[str]) -> dict[str, dict[str, Any]]:
     if math.prod(map(len, columns)) > MOST_ENTRIES:
         raise ConfigError(f"sweep has {math.prod(map(len, columns))} points; allowed: at most {MOST_ENTRIES}")
     found: dict[str, dict[str, Any]] = {}
-    for parts in itertools.product(*columns) if columns else ():
-        values = {field: value for part in parts for field, value in part.items()}
-        if _folder(values) in found:
-            raise ConfigError(f"sweep has the point {show(_folder(values))} twice; allowed: each once")
-        found[_folder(values)] = values
+    for chosen in itertools.product(*columns) if columns else ():
+        point = {field: value for values in chosen for field, value in values.items()}
+        if _folder(point) in found:
+            raise ConfigError(f"sweep has the point {show(_folder(point))} twice; allowed: each once")
+        found[_folder(point)] = point
     return found
 
 
@@ -130,17 +137,17 @@ def require_few(config: Config) -> None:
         raise ConfigError(f"{made_of} make {runs} runs; allowed: at most {MOST_RUNS}")
 
 
-def _parts(config: Config) -> Iterator[Config]:
-    """The configs of the experiments inside: a config with some fields changed each."""
+def _child_configs(config: Config) -> Iterator[Config]:
+    """The configs of a branch's children: each is the branch's own with some fields changed."""
     if config.sweep and "seed" in next(iter(points(config.sweep).values())) and config.seeds:
         raise ConfigError(f"sweep and seeds={show(config.seeds)} both say the seed; allowed: one of them")
     for values in points(config.sweep).values() if config.sweep else ({"seed": seed} for seed in config.seeds):
-        one: Config = ml_collections.ConfigDict(config.to_dict())
-        one["sweep" if config.sweep else "seeds"] = ()
+        child: Config = ml_collections.ConfigDict(config.to_dict())
+        child["sweep" if config.sweep else "seeds"] = ()
         with naming(label(values) if config.sweep else "", "sweep"):
             for field, value in values.items():
-                schema.put(one, field, value)
-        yield one
+                schema.put(child, field, value)
+        yield child
 
 
 def _require_reached(point: Mapping[str, Any], config: Config) -> None:
@@ -154,10 +161,10 @@ def _require_reached(point: Mapping[str, Any], config: Config) -> None:
 def _together(entry: str) -> list[dict[str, Any]]:
     """The values of one entry's fields, a dict for each position."""
     columns: dict[str, list[Any]] = {}
-    for part in entry.split(";"):
-        field, equals, values = part.strip().partition("=")
+    for assignment in entry.split(";"):
+        field, equals, values = assignment.strip().partition("=")
         if not equals:
-            raise ConfigError(f"{show(part)} is not of the form FIELD=VALUE|VALUE|...")
+            raise ConfigError(f"{show(assignment)} is not of the form FIELD=VALUE|VALUE|...")
         known = all_fields()
         if field not in known:
             raise ConfigError(unknown_field(field))
@@ -179,8 +186,6 @@ def _together(entry: str) -> list[dict[str, Any]]:
 def _folder(values: Mapping[str, Any]) -> str:
     """A legal name of a folder for these values alone: readable, cut and told apart by digits where it is too long."""
     name = ",".join(f"{field}={quote(text(value), safe=' (),+')}" for field, value in values.items())
-    return (
-        name
-        if len(name) <= _LONGEST_FOLDER
-        else f"{name[: _LONGEST_FOLDER - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-    )
+    if len(name) <= _LONGEST_FOLDER:
+        return name
+    return f"{name[: _LONGEST_FOLDER - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"

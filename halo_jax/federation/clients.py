@@ -44,9 +44,9 @@ def _shard(one_client: OneClient, chunk_size: int = CHUNK_SIZE) -> Lifted:
 
     def lifted(stacked: tuple, shared: tuple) -> Any:
         clients, devices = _count(stacked), jax.device_count()
-        inside = _map if jax.default_backend() == "cpu" else _chunk
+        on_each_device = _map if jax.default_backend() == "cpu" else _chunk
         spread = jax.shard_map(
-            inside(one_client, chunk_size),
+            on_each_device(one_client, chunk_size),
             mesh=_mesh(),
             in_specs=(_CLIENTS, _SHARED),
             out_specs=_CLIENTS,
@@ -83,7 +83,7 @@ EXECUTORS: dict[str, Callable[..., Lifted]] = {
 def resolve_executor(
     name: str, backend: str, num_devices: int, cohort_size: int, chunk_size: int = CHUNK_SIZE
 ) -> tuple[str, str]:
-    """What `auto` means here, and why: (executor, reason).
+    """What an executor means here, and why: (executor, reason).
 
     | where | executor | because |
     |---|---|---|
@@ -91,6 +91,13 @@ def resolve_executor(
     | one CPU core | `map` | one client's activations stay in cache, memory doesn't grow with clients |
     | one accelerator, up to `chunk_size` clients | `vmap` | few large kernels |
     | one accelerator, more clients | `chunk` | the same within bounded memory |
+
+    Args:
+      name: one of EXECUTORS, which stays, or `auto`, which becomes one of them by the table.
+      backend: what JAX runs on: `cpu`, `gpu` or `tpu`.
+      num_devices: how many devices all processes have together.
+      cohort_size: how many clients take part in a round.
+      chunk_size: the most clients in one kernel.
     """
     if name != "auto":
         return name, "as configured"
@@ -119,8 +126,11 @@ def place(tree: Any, executor: str) -> Any:
 def lift(one_client: OneClient, executor: str, chunk_size: int = CHUNK_SIZE) -> Lifted:
     """A function of one client -> `lifted(stacked, shared)` over `[C, ...]`; the same bits on every executor.
 
-    `one_client(*own, *shared)` becomes a call with every client's own arguments stacked and the others shared.
-    `chunk_size` clients run at a time under `chunk`.
+    Args:
+      one_client: `one_client(*own, *shared)`, in which no array has a client axis. It becomes a call with every
+        client's own arguments stacked and the others shared.
+      executor: one of EXECUTORS.
+      chunk_size: the most clients at a time under `chunk`.
 
     Raises:
       ValueError: an unknown executor, with the known names.

@@ -1,27 +1,50 @@
 """Accuracy and loss of a model over a whole split."""
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from halo_jax.federation.clients import lift, placement
-from halo_jax.federation.local_training import Images, LossSum, normalise
+from halo_jax.federation.local_data import Images, normalise
+from halo_jax.federation.loss_sum import LossSum
 from halo_jax.numerics.noise import perturb_images
 from halo_jax.recipes.base import Recipe
 from halo_jax.types import CLEAN, Noise, Precision, Stream, stream
 
 
 class Scores(NamedTuple):
-    """What one evaluation finds: whole numbers of right answers, the mean loss, float32 `[]`, and `right` `[K]`."""
+    """What one evaluation finds.
+
+    Attributes:
+      top1: how many images have their label first, int32 `[]`.
+      top5: how many have it among the first five, int32 `[]`.
+      loss: the mean over the images, float32 `[]`.
+      right: `top1` by class, int32 `[K]`.
+    """
 
     top1: jax.Array
     top5: jax.Array
     loss: jax.Array
-    right: jax.Array  # the right answers of top1 by class
+    right: jax.Array
+
+
+class Evaluate(Protocol):
+    """Score a model over a whole split."""
+
+    def __call__(self, model: Any, precision: Precision, images: Images, key: Any = None, round: Any = None) -> Scores:
+        """Return the scores of `model` on all of `images`.
+
+        Args:
+          model: in the recipe's dtype.
+          precision: the bits of the forward pass, int32 `[]` each.
+          images: the split, `[D, ...]`.
+          key: the run's key, which noise alone needs.
+          round: rounds done, int32 `[]`, which noise alone needs.
+        """
+        ...
 
 
 def rank_of_label(logits: jax.Array, labels: jax.Array) -> jax.Array:
@@ -37,37 +60,50 @@ def rank_of_label(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 def make_evaluate(
     module: nn.Module, recipe: Recipe, batch_size: int, executor: str = "map", noise: Noise = CLEAN
-) -> Callable[..., Scores]:
-    """Build the jitted `evaluate(model, precision, data, key, round) -> Scores`: batch by batch, the last one masked.
+) -> Evaluate:
+    """Build the jitted `evaluate(model, precision, images, key, round) -> Scores`: batch by batch, the last one masked.
 
-    Under `shard` the devices share the batches as they share clients. Noise alone needs `key`, the run's, and `round`:
-    weights have one draw for all images, also per read, and every image its own, so that batches change no result.
+    Weights have one draw of noise for all images, also per read, and every image has its own, so that batches change
+    no result.
+
+    Args:
+      module: the network, with the noise of its crossbars.
+      recipe: how the model is decoded and scored.
+      batch_size: images at a time.
+      executor: under `shard` the devices share the batches as they share clients; any other takes them in turns.
+      noise: of inference; `noise.inputs` is added to the images here.
     """
-    spread = "shard" if executor == "shard" else "map"
 
-    def evaluate(model: Any, precision: Precision, data: Images, key: Any = None, round: Any = None) -> Scores:
-        size = data.labels.shape[0]
+    def evaluate(model: Any, precision: Precision, images: Images, key: Any = None, round: Any = None) -> Scores:
+        size = images.labels.shape[0]
         batches = math.ceil(size / batch_size)
         order = jnp.arange(batches * batch_size).reshape(batches, batch_size)
         params = recipe.decode(model)
         unused = jax.random.key(0)  # stochastic errors want a key, and there are no errors here
 
-        def score(positions, params, precision, data, key):
+        def score(positions: jax.Array, params: Any, precision: Precision, split: Images, key: Any) -> _BatchScores:
             mask, keys = positions < size, {"error": unused}
-            images, labels = data.images[positions % size], data.labels[positions % size]
+            pixels, labels = split.images[positions % size], split.labels[positions % size]
             if noise.anywhere:
-                images, keys["noise"] = _with_noise(images, positions, noise, key)
-            logits: Any = module.apply({"params": params}, normalise(images), precision, rngs=keys)
+                pixels, keys["noise"] = _with_noise(pixels, positions, noise, key)
+            logits: Any = module.apply({"params": params}, normalise(pixels), precision, rngs=keys)
             rank = rank_of_label(logits, labels)
             first = (mask & (rank < 1)).astype(jnp.int32)
             right = jnp.zeros(logits.shape[1], jnp.int32).at[labels].add(first)
-            return right, jnp.sum(mask & (rank < 5)), LossSum.of(recipe.loss(logits, labels), mask)
+            return _BatchScores(right, jnp.sum(mask & (rank < 5)), LossSum.of(recipe.loss(logits, labels), mask))
 
         key = stream(key, Stream.NOISE, round) if noise.anywhere else None
-        right, top5, losses = lift(score, spread)((order,), (params, precision, data, key))
-        return Scores(right.sum(), top5.sum(), losses.sum().mean(size), right.sum(axis=0))
+        score_all = lift(score, "shard" if executor == "shard" else "map")
+        found = score_all((order,), (params, precision, images, key))
+        return Scores(found.right.sum(), found.top5.sum(), found.loss.sum().mean(size), found.right.sum(axis=0))
 
     return jax.jit(evaluate, out_shardings=placement(executor))
+
+
+class _BatchScores(NamedTuple):
+    right: jax.Array  # int32 [K], by class
+    top5: jax.Array  # int32 []
+    loss: LossSum
 
 
 def _with_noise(images: jax.Array, positions: jax.Array, noise: Noise, key: jax.Array) -> tuple[jax.Array, jax.Array]:

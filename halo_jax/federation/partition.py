@@ -1,8 +1,8 @@
 """Who holds which images: index maps over the one resident array.
 
 Dealing runs once, on the host, in numpy. Its result is data: any partition with the same N and M runs the
-same compiled round. Every partition takes `labels` int `[D]`, the number of clients and a keyword `key`, the
-experiment's; the draws come from its `Stream.PARTITION`, so one seed governs all.
+same compiled round. The draws of every partition come from the `Stream.PARTITION` of the experiment's key, so one seed
+governs all. A way of dealing takes the keywords that it needs and passes over the others.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,13 @@ class Partition(NamedTuple):
 def iid(labels: np.ndarray, num_clients: int, *, key: jax.Array, **_: object) -> Partition:
     """Deal a shuffled deck: every image once, sizes equal up to one.
 
-    Raises ValueError, one line, if there are fewer images than clients.
+    Args:
+      labels: int `[D]`, of the training images.
+      num_clients: N, 1 to D.
+      key: the experiment's.
+
+    Raises:
+      ValueError: there are fewer images than clients; one line.
     """
     _check(labels, num_clients, 1)
     return _pack(np.array_split(_generator(key).permutation(len(labels)), num_clients))
@@ -39,17 +45,25 @@ def dirichlet(
 ) -> Partition:
     """Deal each class in proportions drawn from a symmetric Dirichlet(alpha): every image once.
 
-    The smaller `alpha`, the fewer classes a client holds; a large one tends to IID. Source: Yurochkin et al.,
-    "Bayesian nonparametric federated learning of neural networks", ICML 2019. Raises ValueError, one line, if
-    there are too few images for that.
+    Source: Yurochkin et al., "Bayesian nonparametric federated learning of neural networks", ICML 2019.
+
+    Args:
+      labels: int `[D]`, of the training images.
+      num_clients: N, at least 1.
+      key: the experiment's.
+      alpha: above 0; the smaller, the fewer classes a client holds; a large one tends to IID.
+      min_examples: what each client gets at least, 1 or more.
+
+    Raises:
+      ValueError: there are too few images for that; one line.
     """
     _check(labels, num_clients, min_examples)
     rng = _generator(key)
     hands: list[list[int]] = [[] for _ in range(num_clients)]
     for label in np.unique(labels):
         images = rng.permutation(np.flatnonzero(labels == label))
-        for hand, part in zip(hands, _split(images, num_clients, alpha, rng), strict=True):
-            hand.extend(part)
+        for hand, share in zip(hands, _split(images, num_clients, alpha, rng), strict=True):
+            hand.extend(share)
     # Choice: the source draws again until every client has enough, which may never end. We draw once, then
     # move random images from the largest client to the smallest.
     return _pack(_level([rng.permutation(hand) for hand in hands], min_examples))
@@ -60,9 +74,17 @@ def shards(
 ) -> Partition:
     """Sort by label, cut into equal shards (up to one image), deal some to each client: every image once.
 
-    A client sees about `shards_per_client` classes. Source: McMahan et al., "Communication-efficient learning
-    of deep networks from decentralized data", AISTATS 2017, section 3. Raises ValueError, one line, if there
-    are fewer images than shards.
+    Source: McMahan et al., "Communication-efficient learning of deep networks from decentralized data", AISTATS 2017,
+    section 3.
+
+    Args:
+      labels: int `[D]`, of the training images.
+      num_clients: N, at least 1.
+      key: the experiment's.
+      shards_per_client: how many each client gets, 1 or more; it sees about as many classes.
+
+    Raises:
+      ValueError: there are fewer images than shards; one line.
     """
     _check(labels, num_clients, shards_per_client)
     rng = _generator(key)
@@ -76,11 +98,19 @@ def shards(
 def writers(
     labels: np.ndarray, num_clients: int, *, key: jax.Array, writers: np.ndarray | None = None, **_: object
 ) -> Partition:
-    """Deal writers, not images: all images of a writer, int `[D]` in `writers`, lie at one client; every image once.
+    """Deal writers, not images: all images of a writer lie at one client; every image once.
 
     Clients have equal numbers of writers, up to one, thus as many images as those wrote. Source: Caldas et al.,
-    "LEAF: a benchmark for federated settings", 2018, where a client is one writer. Raises ValueError, one line, if
-    nobody knows who wrote an image, or there are fewer writers than clients.
+    "LEAF: a benchmark for federated settings", 2018, where a client is one writer.
+
+    Args:
+      labels: int `[D]`, of the training images.
+      num_clients: N, 1 to the number of writers.
+      key: the experiment's.
+      writers: int `[D]`, who wrote each image; None where nobody knows.
+
+    Raises:
+      ValueError: nobody knows who wrote an image, or there are fewer writers than clients; one line.
     """
     _check(labels, num_clients, 1)
     if writers is None:
@@ -99,8 +129,15 @@ def unequal(
 ) -> Partition:
     """Deal a shuffled deck in shares drawn from a symmetric Dirichlet(alpha): labels IID, sizes not; every image once.
 
-    The smaller `alpha`, the more one client holds of all; a large one tends to IID. Who has fewer than `min_examples`
-    gets images of the largest client. Raises ValueError, one line, if there are too few images for that.
+    Args:
+      labels: int `[D]`, of the training images.
+      num_clients: N, at least 1.
+      key: the experiment's.
+      alpha: above 0; the smaller, the more one client holds of all; a large one tends to IID.
+      min_examples: what each client gets at least, 1 or more; who has fewer gets images of the largest client.
+
+    Raises:
+      ValueError: there are too few images for that; one line.
     """
     _check(labels, num_clients, min_examples)
     rng = _generator(key)
@@ -121,11 +158,20 @@ def partition(
     shards_per_client: int = 2,
     min_examples: int = 1,
 ) -> Partition:
-    """Deal by `PARTITIONS[name]`.
+    """Deal by `PARTITIONS[name]`; each way of dealing takes its own of the last three, the config's `partition.*`.
 
-    `writers`, int `[D]`, says who wrote each image, where somebody knows. The other keywords are the config's
-    `partition.*`; each way of dealing takes its own. Raises ValueError, one line, for an unknown name, too few
-    images or no writers.
+    Args:
+      name: one of PARTITIONS.
+      labels: int `[D]`, of the training images.
+      num_clients: N, at least 1.
+      key: the experiment's.
+      writers: int `[D]`, who wrote each image; None where nobody knows.
+      alpha: of a symmetric Dirichlet distribution, above 0.
+      shards_per_client: label-sorted shards for each client, 1 or more.
+      min_examples: images for each client, at least, 1 or more.
+
+    Raises:
+      ValueError: an unknown name, too few images, or no writers; one line.
     """
     if name not in PARTITIONS:
         raise ValueError(f"partition {name!r} is unknown; known: {', '.join(PARTITIONS)}")
@@ -133,14 +179,14 @@ def partition(
     return PARTITIONS[name](labels, num_clients, key=key, writers=writers, **options)
 
 
-def _check(labels: np.ndarray, num_clients: int, each: int) -> None:
+def _check(labels: np.ndarray, num_clients: int, least: int) -> None:
     chex.assert_rank(labels, 1)
-    if num_clients < 1 or each < 1:
-        raise ValueError(f"{num_clients} clients with at least {each} images; allowed: 1 or more of both")
-    if num_clients * each > len(labels):
+    if num_clients < 1 or least < 1:
+        raise ValueError(f"{num_clients} clients with at least {least} images; allowed: 1 or more of both")
+    if num_clients * least > len(labels):
         raise ValueError(
-            f"{num_clients} clients need at least {each} each of {len(labels)} images; "
-            f"allowed: at most {max(len(labels) // each, 1)} clients, or {max(len(labels) // num_clients, 1)} each"
+            f"{num_clients} clients need at least {least} each of {len(labels)} images; "
+            f"allowed: at most {max(len(labels) // least, 1)} clients, or {max(len(labels) // num_clients, 1)} each"
         )
 
 

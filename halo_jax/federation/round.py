@@ -1,252 +1,221 @@
 """Algorithm 1 of the paper: one federated round as one jitted call."""
 
+import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 
-from halo_jax.compressors.base import Compressor, peak
-from halo_jax.compressors.wire import Size, travelling_bits
+from halo_jax.compressors.base import peak
+from halo_jax.compressors.wire import travelling_bits
 from halo_jax.federation import clients, communication, virtual_clock
-from halo_jax.federation.local_training import Images, LocalTrain, Shard
-from halo_jax.numerics import dead_layers
-from halo_jax.recipes.base import Recipe
-from halo_jax.selectors.base import CostFn, Selector
-from halo_jax.types import Cost, Demand, Precision, Stream, stream
+from halo_jax.federation.clients import Lifted
+from halo_jax.federation.communication import Exchange
+from halo_jax.federation.local_training import Trained
+from halo_jax.federation.participants import Client, Shared
+from halo_jax.federation.stages import Stages
+from halo_jax.federation.state import ClientResults, FederatedData, FederationState
+from halo_jax.federation.virtual_clock import Lap
+from halo_jax.types import Demand, Precision, Stream, stream
 
 
-class FederatedData(NamedTuple):
-    """What clients own: resident `images`, `shards` `[N, M]`, `num_examples` int32 `[N]`, the rest stacked `[N]`."""
+class RunRound(Protocol):
+    """One round."""
 
-    images: Images
-    shards: Shard
-    num_examples: jax.Array
-    demands: Demand
-    clocks: virtual_clock.Clock
+    def __call__(
+        self, state: FederationState, data: FederatedData, key: jax.Array, learning_rate: jax.Array
+    ) -> tuple[FederationState, ClientResults]:
+        """Return the state after the round, and what its clients did.
 
-
-class FederationState(NamedTuple):
-    """Everything that goes from round to round; a checkpoint of it resumes the run."""
-
-    round: jax.Array  # int32 [], rounds done
-    model: Any  # the server's model, in the recipe's dtype
-    precision: Precision  # int32 [N]
-    losses: jax.Array  # float32 [N], each client's last training loss; inf before its first round
-    dead: jax.Array  # int32 [N, L, 3], steps in a row in which a tensor learned nothing (health.KINDS)
-    spent: jax.Array  # float32 [N], joule that each client has taken from its battery
-    selector: Any  # stacked [N, ...]
-    own: communication.Own  # the compressor's, stacked [N, ...]
-    server: Any  # the compressor's state on the server
+        Args:
+          state: of before the round; it is donated.
+          data: what clients own, stacked over all of them.
+          key: the run's key: every draw folds in its purpose, the round and the client's id, so a client's numbers
+            depend neither on the executor nor on who else takes part.
+          learning_rate: of this round, float32 `[]`.
+        """
+        ...
 
 
-class ClientResults(NamedTuple):
-    """What the cohort's clients did in one round, every field but `down` and `seconds` `[C]`.
+class Outcome(NamedTuple):
+    """What one client's round has come to, or the cohort's, `[C, ...]`."""
 
-    A client that did not participate sent nothing: its `up` and `update` are 0, `loss` and `dead` as before.
-    """
-
-    client: jax.Array
-    precision: Precision
-    cost: Cost
-    up: Size
-    uploaded: jax.Array  # False where a gate kept the message back
-    down: Size  # of the broadcast message, []
-    whole_down_bits: jax.Array  # not 0 where the whole model was sent in its place
-    extra_down_bits: jax.Array
-    examples: jax.Array
-    loss: jax.Array
-    dead: jax.Array  # [C, L, 3] after the round
-    update: jax.Array  # uint32 [C, 2], fingerprint of what the server has received
-    lap: virtual_clock.Lap
-    seconds: jax.Array  # of the virtual clock, float32 []
+    exchange: Exchange
+    loss: jax.Array  # float32 [], the mean over its training
+    dead: jax.Array  # int32 [L, 3], after its training
 
 
-class Stages(NamedTuple):
-    """The pluggable parts of a round, each written for one client."""
-
-    local_train: LocalTrain
-    selector: Selector
-    compressor: Compressor
-    cost_fn: CostFn
-
-
-def init_state(
-    model: Any, start: Precision, num_clients: int, stages: Stages, recipe: Recipe, executor: str = "map"
-) -> FederationState:
-    """The state before the first round: every client at precision `start` (Algorithm 1, lines 4 and 5)."""
-
-    def stack(one):
-        return jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf)[None], num_clients, axis=0), one)
-
-    compressor, weights = stages.compressor, recipe.decode(model)
-    held = jax.tree.map(jnp.zeros_like, weights) if compressor.remembers else ()
-    state = FederationState(
-        round=jnp.int32(0),
-        model=jax.tree.map(jnp.copy, model),  # run_round donates its state
-        precision=stack(Precision(*(jnp.int32(bits) for bits in start))),
-        losses=jnp.full(num_clients, jnp.inf),
-        dead=stack(dead_layers.none_dead(model)),
-        spent=jnp.zeros(num_clients),
-        selector=stack(stages.selector.init()),
-        own=communication.Own(stack(compressor.init(weights)), stack(held)),
-        server=jax.tree.map(jnp.array, compressor.server.init(weights)),
-    )
-    return clients.place(state, executor)
-
-
-RunRound = Callable[..., tuple[FederationState, ClientResults]]
-
-
-def make_run_round(
-    stages: Stages, recipe: Recipe, cohort_size: int, executor: str, chunk_size: int = clients.CHUNK_SIZE
-) -> RunRound:
+def make_run_round(stages: Stages, cohort_size: int, executor: str, chunk_size: int = clients.CHUNK_SIZE) -> RunRound:
     """Build the jitted `run_round(state, data, key, learning_rate) -> (state, results)`.
 
-    `key` is the run's key: every draw folds in its purpose, the round and the client's id, so a client's numbers
-    don't depend on the executor or on who else takes part. The state is donated.
+    Args:
+      stages: what the clients and the server do.
+      cohort_size: C, how many clients take part.
+      executor: how clients are mapped over: one of `clients.EXECUTORS`.
+      chunk_size: how many clients run at a time under `chunk`.
     """
-    compressor, select = stages.compressor, _make_select(stages)
-    train_and_upload = _make_train_and_upload(stages, recipe, executor, chunk_size)
+    compressor, recipe = stages.compressor, stages.recipe
+    lift = functools.partial(clients.lift, executor=executor, chunk_size=chunk_size)
+    train_and_exchange = _in_one_step if compressor.stats is None else _in_two_steps
 
     def run_round(
         state: FederationState, data: FederatedData, key: jax.Array, learning_rate: jax.Array
     ) -> tuple[FederationState, ClientResults]:
-        everyone = jnp.arange(data.num_examples.shape[0])
-        cohort = clients.sample_cohort(stream(key, Stream.COHORT, state.round), len(everyone), cohort_size)
-        down_key = stream(key, Stream.BROADCAST, state.round)
-        sent = communication.broadcast(state.model, state.server, compressor, recipe, down_key)  # line 7
+        num_clients = data.num_examples.shape[0]
+        cohort = clients.sample_cohort(stream(key, Stream.COHORT, state.round), num_clients, cohort_size)
+
+        # Line 7.
+        broadcast_key = stream(key, Stream.BROADCAST, state.round)
+        downlink = communication.broadcast(state.model, state.server, stages, broadcast_key)
 
         # Lines 9 to 18. Choice: every registered client selects in every round, also when it is not in the cohort.
-        precision, selector_state = select(
-            (everyone, state.selector, state.precision, data.demands, state.losses), (key, state.round)
-        )
+        precision, selector = _select(stages, state, data.demands, key)
 
-        # Line 19.
-        bits, shards, spent, clocks = clients.take((precision, data.shards, state.spent, data.clocks), cohort)
-        before = clients.take((state.own, state.losses, state.dead), cohort)
-        own, _, dead = before
-        cost = stages.cost_fn(bits)
-        received, lap, losses, dead = train_and_upload(
-            (cohort, bits, shards, own, dead),
-            (sent, data.images, learning_rate, key, state.round),
-            lambda received: _time_laps(received, sent, (cohort, clocks, spent, cost), (key, state.round)),
+        # Line 19. A client that misses the round leaves no trace but what it has spent.
+        before = _clients_of(cohort, stages, state, data, precision)
+        shared = Shared(downlink, data.images, learning_rate, key, state.round)
+        outcome, lap = train_and_exchange(stages, lift, before, shared)
+        memory, loss, dead = clients.where(
+            lap.participated,
+            (outcome.exchange.memory, outcome.loss, outcome.dead),
+            (before.memory, before.loss, before.dead),
         )
-        own, losses, dead = clients.where(lap.participated, (received.own, losses, dead), before)
-        examples = jnp.where(lap.participated, data.num_examples[cohort], 0)
-        all_own = clients.put(state.own, cohort, own)
+        own = clients.put(state.own, cohort, memory)
+        examples = data.num_examples[cohort]
 
         # Line 21. Where nobody has taken part the model stays.
-        of_all, of_cohort = (all_own.held, data.num_examples, all_own.state), (received.value, examples, own.state)
-        of_whom = of_all if compressor.remembers else of_cohort
-        average_key = stream(key, Stream.AGGREGATE, state.round)
-        average = communication.aggregate(*of_whom, sent, compressor, recipe, average_key)
+        counted = jnp.where(lap.participated, examples, 0)
+        known = (outcome.exchange.received, counted, memory.state)
+        if compressor.remembers:
+            known = (own.held, data.num_examples, own.state)
+        average = communication.aggregate(stages, *known, downlink.model, stream(key, Stream.AGGREGATE, state.round))
         model = jax.tree.map(lambda new, old: jnp.where(lap.participated.any(), new, old), average, state.model)
         change = jax.tree.map(jnp.subtract, recipe.decode(model), recipe.decode(state.model))
-        loss = jnp.sum(jnp.where(lap.participated, losses * examples, 0)) / jnp.sum(examples)
-        new_state = FederationState(
+        mean_loss = jnp.sum(jnp.where(lap.participated, loss * counted, 0)) / jnp.sum(counted)
+        after = FederationState(
             round=state.round + 1,
             model=model,
             precision=precision,
-            losses=clients.put(state.losses, cohort, losses),
+            losses=clients.put(state.losses, cohort, loss),
             dead=clients.put(state.dead, cohort, dead),
-            spent=clients.put(state.spent, cohort, spent + lap.energy_joule),
-            selector=selector_state,
-            own=all_own,
-            server=compressor.server.observe(sent.state, change, loss),
+            spent=clients.put(state.spent, cohort, before.spent_joule + lap.energy_joule),
+            selector=selector,
+            own=own,
+            server=compressor.server.observe(downlink.server, change, mean_loss),
         )
-        seconds = virtual_clock.round_s(lap, clocks.deadline_s)
-        results = _results(cohort, bits, cost, sent, received, data.num_examples[cohort], losses, dead, lap, seconds)
-        return new_state, results
+        return after, _results(before._replace(loss=loss, dead=dead), examples, outcome.exchange, lap)
 
     return jax.jit(run_round, donate_argnums=0, out_shardings=clients.placement(executor))
 
 
-def _make_select(stages: Stages) -> Callable[..., Any]:
-    """Build the lifted `(own arguments [N, ...], shared ones) -> (precision [N], selector's state)`."""
+def _select(stages: Stages, state: FederationState, demands: Demand, key: jax.Array) -> tuple[Precision, Any]:
+    """The precision of every registered client, int32 `[N]`, and the selector's new states."""
 
-    def select(client, selector_state, precision, demand, loss, key, round):
-        key = stream(key, Stream.SELECT, round, client)
+    def select(id: jax.Array, selector: Any, precision: Precision, demand: Demand, loss: jax.Array):
+        own_key = stream(key, Stream.SELECT, state.round, id)
         return stages.selector.select(
-            selector_state, precision, demand, stages.cost_fn, round=round, loss=loss, key=key
+            selector, precision, demand, stages.cost_fn, round=state.round, loss=loss, key=own_key
         )
 
-    return clients.lift(select, "vmap")
+    everyone = jnp.arange(len(state.losses))
+    return clients.lift(select, "vmap")((everyone, state.selector, state.precision, demands, state.losses), ())
 
 
-def _time_laps(
-    received: communication.Received, sent: communication.Sent, timed: tuple, shared: tuple
-) -> virtual_clock.Lap:
-    """The laps of clients `[C]` that upload so much; `timed` and `shared` are the rest of what `clock.lap` takes."""
-    down = clients.lift(lambda one, sent: communication.down_bits(sent, one), "vmap")((received,), (sent,))
-    up = clients.lift(travelling_bits, "vmap")((received.weight,), ())
-    return clients.lift(virtual_clock.lap, "vmap")((*timed, down, up), shared)
-
-
-def _results(
-    cohort, bits, cost, sent, received: communication.Received, examples, losses, dead, lap: virtual_clock.Lap, seconds
-) -> ClientResults:
-    uploads = received.weight, received.sent, received.fingerprint
-    up, uploaded, update = clients.where(lap.participated, uploads, jax.tree.map(jnp.zeros_like, uploads))
-    return ClientResults(
-        client=cohort,
+def _clients_of(
+    cohort: jax.Array, stages: Stages, state: FederationState, data: FederatedData, precision: Precision
+) -> Client:
+    """The clients `[C, ...]` that enter the round, at the precision that each of all `[N]` has selected."""
+    of_all = (precision, data.local_data, state.own, state.losses, state.dead, state.spent, data.clocks)
+    bits, local_data, memory, loss, dead, spent, clock = clients.take(of_all, cohort)
+    return Client(
+        id=cohort,
         precision=bits,
-        cost=cost,
-        up=up,
-        uploaded=uploaded,
-        down=sent.weight,
-        whole_down_bits=received.whole_down_bits,
-        extra_down_bits=received.extra_down_bits,
-        examples=examples,
-        loss=losses,
+        cost=stages.cost_fn(bits),
+        local_data=local_data,
+        memory=memory,
+        loss=loss,
         dead=dead,
-        update=update,
-        lap=lap,
-        seconds=seconds,
+        spent_joule=spent,
+        clock=clock,
     )
 
 
-def _make_train_and_upload(stages: Stages, recipe: Recipe, executor: str, chunk_size: int) -> Callable[..., Any]:
-    """Build the lifted `(own arguments [C, ...], shared ones, time_laps) -> (Received, Lap, losses, dead)`, `[C, ...]`.
+Lift = Callable[[Callable[..., Any]], Lifted]
 
-    `time_laps(Received) -> Lap` says who is in time with what it uploads.
+
+def _in_one_step(stages: Stages, lift: Lift, cohort: Client, shared: Shared) -> tuple[Outcome, Lap]:
+    """Each client trains and sends what it has learned, and is done with it."""
+
+    def train_and_exchange(client: Client, shared: Shared) -> Outcome:
+        trained = _train(stages, client, shared)
+        return Outcome(communication.exchange(stages, client, trained, shared, ()), trained.loss, trained.dead)
+
+    outcome = lift(train_and_exchange)((cohort,), (shared,))
+    return outcome, _time(cohort, outcome.exchange, shared)
+
+
+def _in_two_steps(stages: Stages, lift: Lift, cohort: Client, shared: Shared) -> tuple[Outcome, Lap]:
+    """All train, their `stats` are pooled, all send: the models of the whole cohort are kept in between.
+
+    Only who takes part is pooled. Who that is depends on the sizes of the messages, which are the same whatever the
+    pool.
     """
-    compressor, upload = stages.compressor, communication.make_upload(stages.compressor, recipe)
 
-    def train(client, precision, shard, dead, start, images, learning_rate, key, round):
-        key = stream(key, Stream.CLIENT, round, client)
-        return stages.local_train(start, precision, shard, images, dead, learning_rate=learning_rate, key=key)
+    def stats_of(trained: Any, start: Any) -> Any:
+        assert stages.compressor.stats is not None
+        return stages.compressor.stats(communication.carried(stages, trained, start))
 
-    def at_once(client, precision, shard, own, dead, sent, images, learning_rate, key, round):
-        trained, loss, dead = train(client, precision, shard, dead, sent.model, images, learning_rate, key, round)
-        return upload(client, precision, trained, loss, own, sent, (), key, round), loss, dead
+    def exchange_with(stats: Any) -> Exchange:
+        pooled = jax.tree.map(lambda of_each: peak(of_each, axis=0), stats)
+        return lift(functools.partial(communication.exchange, stages))((cohort, trained), (shared, pooled))
 
-    def in_one_step(stacked, shared, time_laps):
-        received, losses, dead = lift(at_once)(stacked, shared)
-        return received, time_laps(received), losses, dead
+    trained: Trained = lift(functools.partial(_train, stages))((cohort,), (shared,))
+    stats = lift(stats_of)((trained.model,), (shared.downlink.model,))
+    lap = _time(cohort, exchange_with(stats), shared)
+    exchange = exchange_with(clients.where(lap.participated, stats, jax.tree.map(jnp.zeros_like, stats)))
+    return Outcome(exchange, trained.loss, trained.dead), lap
 
-    def in_two_steps(stacked, shared, time_laps):
-        """All train, their `stats` are pooled, all upload: the models of the whole cohort are kept in between.
 
-        Only who takes part is pooled. Who that is depends on what uploads weigh, whatever the pool.
-        """
-        (cohort, bits, shards, own, dead), (sent, images, learning_rate, key, round) = stacked, shared
-        trained, losses, dead = lift(train)(
-            (cohort, bits, shards, dead), (sent.model, images, learning_rate, key, round)
+def _train(stages: Stages, client: Client, shared: Shared) -> Trained:
+    return stages.local_train(
+        shared.downlink.model,
+        client.precision,
+        client.local_data,
+        shared.images,
+        client.dead,
+        learning_rate=shared.learning_rate,
+        key=stream(shared.key, Stream.CLIENT, shared.round, client.id),
+    )
+
+
+def _time(cohort: Client, exchange: Exchange, shared: Shared) -> Lap:
+    """The laps of the cohort `[C]`, by what each has trained and exchanged."""
+
+    def lap(client: Client, exchange: Exchange) -> Lap:
+        down_bits, up_bits = travelling_bits(exchange.down_size), travelling_bits(exchange.up_size)
+        return virtual_clock.lap(
+            client.id, client.clock, client.spent_joule, client.cost, down_bits, up_bits, shared.key, shared.round
         )
-        of_all = lift(stats)((trained,), (sent.model,))
 
-        def upload_with(of_some):
-            pooled = jax.tree.map(lambda each: peak(each, axis=0), of_some)
-            return lift(upload)((cohort, bits, trained, losses, own), (sent, pooled, key, round))
+    return clients.lift(lap, "vmap")((cohort, exchange), ())
 
-        lap = time_laps(upload_with(of_all))
-        received = upload_with(clients.where(lap.participated, of_all, jax.tree.map(jnp.zeros_like, of_all)))
-        return received, lap, losses, dead
 
-    lift = lambda one_client: clients.lift(one_client, executor, chunk_size)  # noqa: E731
-    if compressor.stats is None:
-        return in_one_step
-    of_update = compressor.stats
-    stats = lambda model, start: of_update(communication.carried(compressor, recipe, model, start))  # noqa: E731
-    return in_two_steps
+def _results(cohort: Client, examples: jax.Array, exchange: Exchange, lap: Lap) -> ClientResults:
+    """What is recorded of the cohort after the round: nothing was sent by who did not take part, or not start."""
+    sent = exchange.up_size, exchange.uploaded, exchange.fingerprint
+    up_size, uploaded, update = clients.where(lap.participated, sent, jax.tree.map(jnp.zeros_like, sent))
+    return ClientResults(
+        client=cohort.id,
+        precision=cohort.precision,
+        cost=cohort.cost,
+        up_size=up_size,
+        down_size=clients.where(lap.started, exchange.down_size, jax.tree.map(jnp.zeros_like, exchange.down_size)),
+        uploaded=uploaded,
+        examples=examples,
+        loss=cohort.loss,
+        dead=cohort.dead,
+        update=update,
+        lap=lap,
+        virtual_seconds=virtual_clock.round_s(lap, cohort.clock.deadline_s),
+    )

@@ -45,14 +45,22 @@ def mean(values: Any, weights: jax.Array) -> Any:
 
 
 def to_master(weights: Any, like: Any, *, bits: int, rounding: str, key: jax.Array) -> Any:
-    """Float weights as a model of the dtypes of `like`: codes of `bits` bits, rounded as by `aggregate`."""
+    """Float weights as the model that the server holds: codes of `bits` bits, rounded as by `aggregate`.
+
+    Args:
+      weights: float32, of any shapes; beyond (-1, 1) they are cut to the largest codes.
+      like: a model of the same shapes, for its dtypes.
+      bits: of one weight.
+      rounding: `stochastic`, `nearest`, or `none` for float models.
+      key: the round's key for this draw.
+    """
     if rounding == "none":
         return weights
     scale = 2.0 ** (bits - 1)
     flat, unflatten = jax.flatten_util.ravel_pytree(weights)
     draw = uniform_16(key, flat.shape) if rounding == "stochastic" else None
-    whole = jnp.round(flat * scale) if draw is None else stochastic_round(flat * scale, draw)
-    codes = unflatten(jnp.clip(whole, 1 - scale, scale - 1))
+    rounded = jnp.round(flat * scale) if draw is None else stochastic_round(flat * scale, draw)
+    codes = unflatten(jnp.clip(rounded, 1 - scale, scale - 1))
     return jax.tree.map(lambda code, leaf: code.astype(leaf.dtype), codes, like)
 
 

@@ -58,19 +58,28 @@ def make_clock(
     deadline_s: float = 0.0,
     battery_joule: Sequence[float] = (),
 ) -> Clock:
-    """The clocks of all clients `[N]`; a sequence has one number for all or one for each, and none means no limit."""
+    """The clocks of all clients `[N]`; a sequence has one number for all or one for each, and none means no limit.
 
-    def each(values: Sequence[float], factor: float = 1.0) -> jax.Array:
+    Args:
+      samples: int `[N]`, what each client trains on in a round: images x local epochs.
+      up_mbps: rates of the links to the server, 10^6 bits a second.
+      down_mbps: rates of the links from the server.
+      jitter: relative standard deviation of both rates from round to round, 0 to 0.5.
+      deadline_s: when the server stops waiting; 0 for never.
+      battery_joule: what each client's battery holds when full.
+    """
+
+    def for_each(values: Sequence[float], factor: float = 1.0) -> jax.Array:
         scaled = np.array(values or (math.inf,), np.float64) * factor
         return jnp.asarray(np.broadcast_to(scaled.astype(np.float32), len(samples)))
 
     return Clock(
         samples=jnp.asarray(samples, jnp.int32),
-        up_bits_per_s=each(up_mbps, _BITS_PER_MEGABIT),
-        down_bits_per_s=each(down_mbps, _BITS_PER_MEGABIT),
-        jitter=each((jitter,)),
-        deadline_s=each((deadline_s or math.inf,)),
-        battery_joule=each(battery_joule),
+        up_bits_per_s=for_each(up_mbps, _BITS_PER_MEGABIT),
+        down_bits_per_s=for_each(down_mbps, _BITS_PER_MEGABIT),
+        jitter=for_each((jitter,)),
+        deadline_s=for_each((deadline_s or math.inf,)),
+        battery_joule=for_each(battery_joule),
     )
 
 
@@ -84,10 +93,24 @@ def lap(
     key: jax.Array,
     round: jax.Array,
 ) -> Lap:
-    """Time one client's round: bits int32 `[]`, `cost` of one sample, `spent_joule` of its battery before the round.
+    """Time one client's round, by the formula above.
 
     # Choice: a client that misses the deadline stops there; it has spent the share of its training that was done.
+
+    Args:
+      client: its id, int32 `[]`.
+      clock: its links, its battery, and how many samples it trains on.
+      spent_joule: what it had taken from its battery before the round, float32 `[]`.
+      cost: of training on one sample at its precision, float32 `[]` each.
+      down_bits: what it is sent, as packed, int32 `[]`.
+      up_bits: what it sends, as packed, int32 `[]`.
+      key: the run's key; the jitter of its link has a stream of its own.
+      round: rounds done before this one, int32 `[]`.
     """
+
+    def or_nothing(value: jax.Array) -> jax.Array:
+        return jnp.where(started, value, 0.0)
+
     down_rate, up_rate = _rates(clock, stream(key, Stream.LINK, round, client))
     samples = clock.samples.astype(jnp.float32)
     compute, needed = rounded(cost.latency_s * samples), rounded(rounded(cost.energy_mj * samples) * 1e-3)
@@ -96,7 +119,6 @@ def lap(
     in_time = total_s(download, compute, upload) <= clock.deadline_s
     trained = jnp.where(compute > 0, jnp.clip((clock.deadline_s - download) / compute, 0, 1), 1)
     spent = jnp.where(in_time, needed, needed * trained)
-    or_nothing = lambda value: jnp.where(started, value, 0.0)  # noqa: E731
     return Lap(
         download_s=or_nothing(download),
         compute_s=or_nothing(compute),
@@ -114,8 +136,8 @@ def total_s(download_s: Any, compute_s: Any, upload_s: Any) -> Any:
 
 def round_s(laps: Lap, deadline_s: jax.Array) -> jax.Array:
     """How long the server waits for the laps `[C]`, float32 `[]`: for the slowest, at most until the deadline."""
-    each = total_s(laps.download_s, laps.compute_s, laps.upload_s)
-    return jnp.max(jnp.minimum(each, deadline_s), initial=0.0)
+    seconds = total_s(laps.download_s, laps.compute_s, laps.upload_s)
+    return jnp.max(jnp.minimum(seconds, deadline_s), initial=0.0)
 
 
 def _rates(clock: Clock, key: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -51,9 +51,9 @@ def gather(one: Experiment, changed: Collection[Path], console: Console | None) 
 
     The outermost is written in any case, and shown on the console. Raises RecordError.
     """
-    if not one.inside:
+    if not one.children:
         return _read(one)
-    inside = {part.folder.name: gather(part, changed, None) for part in one.inside}
+    inside = {part.folder.name: gather(part, changed, None) for part in one.children}
     runs = {f"{name}/{arm}": run for name, found in inside.items() for arm, run in found.items()}
     if console or not (one.folder / _PAGE).exists() or any(leaf.folder in changed for leaf in one.leaves()):
         _compare(one, runs, console)
@@ -114,7 +114,7 @@ def _lines(one: Experiment, runs: Mapping[str, Run]) -> Iterator[tuple[dict[str,
     if not one.config.sweep:
         yield from (({}, row) for row in _rows(one.config, runs))
         return
-    for part in one.inside:
+    for part in one.children:
         prefix = f"{part.folder.name}/"
         within = {name.removeprefix(prefix): run for name, run in runs.items() if name.startswith(prefix)}
         values = {field: plan.text(value) for field, value in part.point.items()}

@@ -4,6 +4,7 @@ A stack is one call a round for several runs: a run is lifted over the runs as a
 devices share whole runs, and each lifts its clients as a single device does.
 """
 
+import functools
 import inspect
 import json
 from collections.abc import Callable, Sequence
@@ -17,52 +18,77 @@ from halo_jax.config import Config, schema
 from halo_jax.config.arms import fields_of
 from halo_jax.federation import clients
 from halo_jax.federation.evaluation import Scores
-from halo_jax.federation.round import ClientResults, FederationState, make_run_round
-from halo_jax.runner.build import Parts
+from halo_jax.federation.local_data import Images
+from halo_jax.federation.round import make_run_round
+from halo_jax.federation.state import ClientResults, FederatedData, FederationState
+from halo_jax.runner.build import Federation
 from halo_jax.selectors import SELECTORS
 from halo_jax.types import Precision
 
 
 class Arm(NamedTuple):
-    """An arm: its name, its config, what it runs on, and the folder of its records."""
+    """One arm of an experiment.
+
+    Attributes:
+      name: as the experiment says it.
+      config: of this arm alone.
+      federation: what it runs on.
+      folder: of its records.
+      full_name: its name, after the folders of point and seed where there are any.
+      label: what a person reads.
+    """
 
     name: str
     config: Config
-    parts: Parts
+    federation: Federation
     folder: Path
-    key: str  # its name, after the folders of point and seed where there are any
-    label: str  # what a person reads
+    full_name: str
+    label: str
+
+
+class Functions(NamedTuple):
+    """What is compiled for arms that are alike; the arrays of several arms have a leading axis of arms.
+
+    Attributes:
+      run_round: (state, data without images, key, learning rate, images) -> (state, ClientResults).
+      evaluate: (model, precision, key, test images, rounds done) -> Scores.
+    """
+
+    run_round: Callable[..., tuple[FederationState, ClientResults]]
+    evaluate: Callable[..., Scores]
 
 
 class Program:
     """A round and an evaluation of arms that go on together: the arrays of several have a leading axis of arms."""
 
-    def __init__(self, arms: Sequence[Arm], run_round: Callable[..., Any], evaluate: Callable[..., Any]):
-        data = [arm.parts.data for arm in arms]
-        self._arms, self._run_round, self._evaluate = arms, run_round, evaluate
-        self._own = self.pack([one._replace(images=()) for one in data])
-        self._images, self._test = data[0].images, arms[0].parts.test
+    def __init__(self, arms: Sequence[Arm], functions: Functions):
+        """Stack what each of `arms` has of its own; all share the images of the first."""
+        first = arms[0].federation
+        self._arms, self._functions, self._executor = arms, functions, first.executor
+        self._data = self.pack([arm.federation.data._replace(images=()) for arm in arms])
+        self._images, self._test_images = first.data.images, first.test_images
         self._keys = self.pack([jax.random.key(arm.config.seed) for arm in arms])
-        self._bits = self.pack([jax.tree.map(jnp.int32, evaluation_precision(arm.config)) for arm in arms])
+        self._test_bits = self.pack([jax.tree.map(jnp.int32, evaluation_precision(arm)) for arm in arms])
 
     def pack(self, trees: Sequence[Any]) -> Any:
         """What each arm has, as one tree."""
         if len(self._arms) == 1:
             return trees[0]
-        return clients.place(jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees), self._arms[0].parts.executor)
+        return clients.place(jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees), self._executor)
 
     def split(self, tree: Any) -> list[Any]:
         """The reverse of `pack`."""
         return [tree] if len(self._arms) == 1 else _split(tree)
 
-    def run_round(self, index: int, state: FederationState) -> tuple[FederationState, ClientResults]:
-        """Round `index`, from 0, of all arms; the state is donated."""
-        rates = self.pack([jnp.float32(arm.parts.learning_rates[index]) for arm in self._arms])
-        return self._run_round(state, self._own, self._keys, rates, self._images)
+    def run_round(self, round: int, state: FederationState) -> tuple[FederationState, ClientResults]:
+        """Round `round`, from 1, of all arms; the state is donated."""
+        rates = self.pack([jnp.float32(arm.federation.learning_rates[round - 1]) for arm in self._arms])
+        return self._functions.run_round(state, self._data, self._keys, rates, self._images)
 
     def evaluate(self, state: FederationState, round: int) -> list[Scores]:
         """The scores of every arm's model after so many rounds, which noise may depend on."""
-        return self.split(self._evaluate(state.model, self._bits, self._keys, self._test, jnp.int32(round)))
+        scores = self._functions.evaluate(state.model, self._test_bits, self._keys, self._test_images, jnp.int32(round))
+        return self.split(scores)
 
 
 @jax.jit
@@ -75,14 +101,14 @@ class Programs:
     """The programs compiled so far."""
 
     def __init__(self):
-        self._built: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {}
+        self._compiled: dict[str, Functions] = {}
 
     def of(self, arms: Sequence[Arm]) -> Program:
         """The program of arms with the same `program_key`."""
         key = f"{program_key(arms[0])} {len(arms) > 1}"
-        if key not in self._built:
-            self._built[key] = (_stacked if len(arms) > 1 else _alone)(arms[0])
-        return Program(arms, *self._built[key])
+        if key not in self._compiled:
+            self._compiled[key] = (_stacked if len(arms) > 1 else _alone)(arms[0])
+        return Program(arms, self._compiled[key])
 
 
 def stacks(arms: Sequence[Arm], most: int) -> list[list[Arm]]:
@@ -90,14 +116,17 @@ def stacks(arms: Sequence[Arm], most: int) -> list[list[Arm]]:
 
     Fewer arms than devices that share clients go alone, which keeps all devices busy; so do arms of several processes.
     """
-    alike: dict[str, list[Arm]] = {}
-    for arm in arms if most > 1 else ():
-        alike.setdefault(program_key(arm), []).append(arm)
-    groups = [group[i : i + most] for group in alike.values() for i in range(0, len(group), most)]
-    fewest = jax.device_count() if arms[0].parts.executor == "shard" else 2
     if most == 1 or jax.process_count() > 1:
         return [[arm] for arm in arms]
-    return [part for group in groups for part in ([group] if len(group) >= fewest else [[arm] for arm in group])]
+    alike: dict[str, list[Arm]] = {}
+    for arm in arms:
+        alike.setdefault(program_key(arm), []).append(arm)
+    fewest = jax.device_count() if arms[0].federation.executor == "shard" else 2
+    found: list[list[Arm]] = []
+    for same in alike.values():
+        for group in (same[i : i + most] for i in range(0, len(same), most)):
+            found += [group] if len(group) >= fewest else [[arm] for arm in group]
+    return found
 
 
 def program_key(arm: Arm) -> str:
@@ -110,56 +139,65 @@ def program_key(arm: Arm) -> str:
         fixed["schedule.phases"] = config.schedule.phases
     if config.selector.reduce_when == "plateau":
         fixed["all take part"] = schema.all_take_part(config)
-    sizes = jax.tree.map(lambda leaf: leaf.shape, jax.tree.leaves(arm.parts.data))
+    sizes = jax.tree.map(lambda leaf: leaf.shape, jax.tree.leaves(arm.federation.data))
     return json.dumps([fixed, sizes])
 
 
-def evaluation_precision(config: Config) -> Precision:
-    """Bits at which the server's model is tested: the config's, a static arm's own, or 8-8-8 (Choice A8)."""
-    own = config.selector.start if config.selector.name == "static" else "8-8-8"
-    return Precision.parse(config.evaluation.precision or own)
+def evaluation_precision(arm: Arm) -> Precision:
+    """Bits at which the server's model is tested: the config's, those that never change, or 8-8-8 (Choice A8)."""
+    config, selects = arm.config, arm.federation.stages.selector.selects
+    return Precision.parse(config.evaluation.precision or ("8-8-8" if selects else config.selector.start))
 
 
-def _run_round_of(arm: Arm, executor: str) -> Callable[..., Any]:
+def _make_round(arm: Arm, executor: str) -> Callable[..., tuple[FederationState, ClientResults]]:
     """A round with the clients' images apart from what else they have, which differs from arm to arm."""
-    parts, config = arm.parts, arm.config
-    cohort = schema.cohort_size(config)
-    run_round = make_run_round(parts.stages, parts.recipe, cohort, executor, config.chunk_size)
-    return lambda state, own, key, rate, images: run_round(state, own._replace(images=images), key, rate)
+    config, stages = arm.config, arm.federation.stages
+    run_round = make_run_round(stages, schema.cohort_size(config), executor, config.chunk_size)
+
+    def with_images(state, data: FederatedData, key: jax.Array, learning_rate: jax.Array, images: Images):
+        return run_round(state, data._replace(images=images), key, learning_rate)
+
+    return with_images
 
 
-def _alone(arm: Arm) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    evaluate_one = arm.parts.evaluate  # without the arm, whose data would live as long as the program
+def _alone(arm: Arm) -> Functions:
+    federation = arm.federation
+    evaluate_model = federation.evaluate  # without the arm, whose data would live as long as the program
 
-    def evaluate(model, bits, key, test, round):
-        return evaluate_one(model, bits, test, key, round)
+    def evaluate(model: Any, precision: Precision, key: jax.Array, images: Images, round: jax.Array) -> Scores:
+        return evaluate_model(model, precision, images, key, round)
 
-    return _run_round_of(arm, arm.parts.executor), evaluate
+    return Functions(_make_round(arm, federation.executor), evaluate)
 
 
-def _stacked(arm: Arm) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _stacked(arm: Arm) -> Functions:
     """The same over arms: `clients.lift` once more, in which each device lifts clients as if it were the only one.
 
     Choice: a CPU takes one run after the other: bits stay those of a run alone, in float32 too, where vmap would add in
     another order, and a step of padding costs nothing. Accelerators take all at once.
     """
-    parts, config, backend = arm.parts, arm.config, jax.default_backend()
-    outer = inner = parts.executor
+    federation, config, backend = arm.federation, arm.config, jax.default_backend()
+    outer = inner = federation.executor
     if outer == "shard":
         cohort = schema.cohort_size(config)
         inner, _ = clients.resolve_executor("auto", backend, 1, cohort, config.chunk_size)
     elif backend == "cpu":
         outer = "map"
-    lift = lambda one: clients.lift(one, outer, config.chunk_size)  # noqa: E731
-    run_rounds = lift(_run_round_of(arm, inner))
-    evaluate_one = parts.evaluate_on("map")
-    evaluates = lift(lambda model, bits, key, test, round: evaluate_one(model, bits, test, key, round))
+    lift = functools.partial(clients.lift, executor=outer, chunk_size=config.chunk_size)
+    evaluate_model = federation.evaluate_on("map")
 
-    def run_round(states, own, keys, rates, images):
-        return run_rounds((states, own, keys, rates), (images,))
+    def evaluate_arm(model: Any, precision: Precision, key: jax.Array, images: Images, round: jax.Array) -> Scores:
+        return evaluate_model(model, precision, images, key, round)
 
-    def evaluate(models, bits, keys, test, round):
-        return evaluates((models, bits, keys), (test, round))
+    run_arms, evaluate_arms = lift(_make_round(arm, inner)), lift(evaluate_arm)
+
+    def run_round(states: FederationState, data: FederatedData, keys: jax.Array, rates: jax.Array, images: Images):
+        return run_arms((states, data, keys, rates), (images,))
+
+    def evaluate(models: Any, precisions: Precision, keys: jax.Array, images: Images, round: jax.Array) -> Scores:
+        return evaluate_arms((models, precisions, keys), (images, round))
 
     placed = clients.placement(outer)
-    return jax.jit(run_round, donate_argnums=0, out_shardings=placed), jax.jit(evaluate, out_shardings=placed)
+    return Functions(
+        jax.jit(run_round, donate_argnums=0, out_shardings=placed), jax.jit(evaluate, out_shardings=placed)
+    )

@@ -4,9 +4,9 @@ import contextlib
 import functools
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -55,7 +55,7 @@ def run(
       overwrite: delete what an earlier run left in `workdir`.
       console: where progress and the table go; standard output by default.
       on_round: called in process 0 as `on_round(arm, row)` after each round that has been recorded, `row` a
-        `record.RoundRecord`: see `tensorboard`. What it raises ends the run; the same call goes on.
+        `RoundRecord`: see `records.tensorboard`. What it raises ends the run; the same call goes on.
 
     Returns:
       The records of each arm; where several processes are joined, in process 0, which alone writes.
@@ -69,37 +69,49 @@ def run(
       Stopped: SIGINT or SIGTERM came; the round was finished and saved.
     """
     console = console or Console(quiet=not processes.is_leader())
-    whole = processes.everywhere(lambda: plan.plan(config, Path(workdir)))
+    root = processes.everywhere(lambda: plan.plan(config, Path(workdir)))
     load = functools.lru_cache(maxsize=1)(datasets.load)
-    programs = Programs()
-    left = _unfinished(whole, overwrite)
-    at_once = config.stack or max(1, len(left))
-    groups = [left[i : i + at_once] for i in range(0, len(left), at_once)]
-    prepared = ([_prepare(one, whole, load) for one in group] for group in groups)
+    unfinished = _unfinished(root, overwrite)
+    at_once = config.stack or max(1, len(unfinished))
+    groups = [unfinished[i : i + at_once] for i in range(0, len(unfinished), at_once)]
+    prepared = ([_prepare(leaf, root, load) for leaf in group] for group in groups)
     first = list(itertools.islice(prepared, 1))
-    processes.everywhere(lambda: _check_sizes(left, load))
-    with contextlib.ExitStack() as held:  # nothing is wrong with the experiment
-        on_leader(lambda: _open(whole, overwrite, held))
-        for group, arms in zip(groups, itertools.chain(first, prepared), strict=True):
-            _train(group, arms, whole, programs, overwrite, console, on_round)
-        changed = {one.folder for one in left}
-        return on_leader(lambda: gather(whole, changed, console)) or {}
+    processes.everywhere(lambda: _check_sizes(unfinished, load))
+    # From here on nothing is wrong with the experiment.
+    training = _Training(root, overwrite, console, on_round)
+    with contextlib.ExitStack() as until_the_end:
+        on_leader(lambda: _claim_branches(root, overwrite, until_the_end))
+        for leaves in itertools.chain(first, prepared):
+            training.run(leaves)
+        changed = {leaf.folder for leaf in unfinished}
+        return on_leader(lambda: gather(root, changed, console)) or {}
 
 
-def _unfinished(whole: Experiment, overwrite: bool) -> list[Experiment]:
-    """What is left to train; what is not made of others is reported again in any case."""
-    leaves = list(whole.leaves())
-    ended = on_leader(lambda: [one is not whole and not overwrite and has_ended(one) for one in leaves])
-    known = processes.from_leader(np.array(ended or [False] * len(leaves)))
-    return [one for one, done in zip(leaves, known, strict=True) if not done]
+class _Leaf(NamedTuple):
+    """A leaf of the experiment, ready to be trained."""
+
+    experiment: Experiment
+    arms: list[Arm]
 
 
-def _check_sizes(left: Sequence[Experiment], load: Load) -> None:
+def _unfinished(root: Experiment, overwrite: bool) -> list[Experiment]:
+    """The leaves that are to be trained or, where the root is one itself, at least reported."""
+
+    def is_finished(leaf: Experiment) -> bool:
+        return leaf is not root and not overwrite and has_ended(leaf)
+
+    leaves = list(root.leaves())
+    finished = on_leader(lambda: [is_finished(leaf) for leaf in leaves])
+    known = processes.from_leader(np.array(finished or [False] * len(leaves)))
+    return [leaf for leaf, done in zip(leaves, known, strict=True) if not done]
+
+
+def _check_sizes(unfinished: Sequence[Experiment], load: Load) -> None:
     """Raise now what the points after the first would raise in their turn; of a point's seeds one is enough."""
-    points = {plan.label(one.point): one for one in reversed(left)}
-    for label, one in [*reversed(points.items())][1:]:
+    points = {plan.label(leaf.point): leaf for leaf in reversed(unfinished)}
+    for label, leaf in [*reversed(points.items())][1:]:
         with naming(label, "sweep"):
-            assemble_all(_configs(one.config), load, first_models=False)
+            assemble_all(_configs(leaf.config), load, first_models=False)
 
 
 def _configs(config: Config) -> dict[str, Config]:
@@ -107,76 +119,104 @@ def _configs(config: Config) -> dict[str, Config]:
     return expand_arms(config) if config.arms else {"": next(iter(expand_arms(config).values()))}
 
 
-def _prepare(one: Experiment, whole: Experiment, load: Load) -> list[Arm]:
+def _prepare(leaf: Experiment, root: Experiment, load: Load) -> _Leaf:
     """The arms with all that they run on; nothing is written. Raises in every process what one of them raises."""
 
     def prepare() -> list[Arm]:
-        if one.config.tensorboard:
+        if leaf.config.tensorboard:
             check_installed()
-        with naming(plan.label(one.point), "sweep"):
-            parts = assemble_all(_configs(one.config), load).values()
-        configs, folders = expand_arms(one.config), one.arms().values()
-        keys = [name if one is whole else f"{_place(one, whole)}/{name}" for name in configs]
-        shown = configs if whole.config.stack == 1 else keys
-        return [Arm(*fields) for fields in zip(configs, configs.values(), parts, folders, keys, shown, strict=True)]
+        with naming(plan.label(leaf.point), "sweep"):
+            federations = list(assemble_all(_configs(leaf.config), load).values())
+        configs, folders = expand_arms(leaf.config), leaf.arms()
+        arms = []
+        for (name, config), federation in zip(configs.items(), federations, strict=True):
+            full_name = name if leaf is root else f"{_name_within(root, leaf)}/{name}"
+            arms.append(
+                Arm(
+                    name=name,
+                    config=config,
+                    federation=federation,
+                    folder=folders[name],
+                    full_name=full_name,
+                    label=name if root.config.stack == 1 else full_name,
+                )
+            )
+        return arms
 
     arms = processes.everywhere(prepare)
-    data = arms[0].parts.data, arms[0].parts.test
-    processes.require_same("the config", lambda: json.dumps(recorded(one.config), sort_keys=True).encode())
+    data = arms[0].federation.data, arms[0].federation.test_images
+    processes.require_same("the config", lambda: json.dumps(recorded(leaf.config), sort_keys=True).encode())
     processes.require_same("the data set", lambda: _content(data))
-    return arms
+    return _Leaf(leaf, arms)
 
 
-def _open(whole: Experiment, overwrite: bool, held: contextlib.ExitStack) -> None:
-    """Take the folders of all that is made of others, and write its config; the outermost stays taken."""
-    for one in whole.branches():
+def _claim_branches(root: Experiment, overwrite: bool, until_the_end: contextlib.ExitStack) -> None:
+    """Take the folder of every branch, and write its config; that of the root stays taken."""
+    for branch in root.branches():
         with contextlib.ExitStack() as briefly:
-            (held if one is whole else briefly).enter_context(claim(one.folder, one.config, overwrite, figures.FILES))
-            for leaf in whole.leaves() if one is whole and not overwrite else ():
+            taken = until_the_end if branch is root else briefly
+            taken.enter_context(claim(branch.folder, branch.config, overwrite, figures.FILES))
+            for leaf in root.leaves() if branch is root and not overwrite else ():
                 require_same(leaf.folder, leaf.config)
-            files.write(one.folder / run_folder.CONFIG, _json(one.config))
+            files.write(branch.folder / run_folder.CONFIG, _json(branch.config))
 
 
-def _train(
-    group: Sequence[Experiment],
-    arms: Sequence[Sequence[Arm]],
-    whole: Experiment,
-    programs: Programs,
-    overwrite: bool,
-    console: Console,
-    on_round: OnRound | None,
-) -> None:
-    """Train the arms of experiments, stacked where that is asked for and they can be, and report each."""
-    with contextlib.ExitStack() as held:
-        for one, own in zip(group, arms, strict=True):
-            on_leader(lambda one=one: held.enter_context(claim(one.folder, one.config, overwrite, figures.FILES)))
-            on_leader(lambda one=one, own=own: _create(one, own))
-            if one is not whole:
-                say(console, _place(one, whole))
-            describe(console, one.config, own[0].parts)
-        everyone = [arm for own in arms for arm in own]
-        display = held.enter_context(Display(console, sum(arm.config.rounds for arm in everyone)))
-        stop = held.enter_context(stop_between_rounds(display.say))
-        claimed = {one.folder for one in group}
-        for stack in stacks(everyone, whole.config.stack or len(everyone)):
-            with contextlib.ExitStack() as locks:
-                inside = [arm.folder for arm in stack if arm.folder not in claimed]
-                on_leader(lambda inside=inside, locks=locks: [locks.enter_context(lock(folder)) for folder in inside])
-                run_arms(stack, programs, display, stop, on_round)
-        for one in group:
-            on_leader(lambda one=one: report(one, console))
+class _Training:
+    """Trains groups of leaves, with what is the same for all of them."""
+
+    def __init__(self, root: Experiment, overwrite: bool, console: Console, on_round: OnRound | None):
+        self._root, self._overwrite, self._console, self._on_round = root, overwrite, console, on_round
+        self._programs = Programs()
+
+    def run(self, leaves: Sequence[_Leaf]) -> None:
+        """Train the arms of the leaves, stacked where that is asked for and they can be, and report each leaf."""
+        with contextlib.ExitStack() as taken:
+            for leaf in leaves:
+                self._begin(leaf, taken)
+            arms = [arm for leaf in leaves for arm in leaf.arms]
+            display = taken.enter_context(Display(self._console, sum(arm.config.rounds for arm in arms)))
+            stop = taken.enter_context(stop_between_rounds(display.say))
+            locked = {leaf.experiment.folder for leaf in leaves}
+            for stack in stacks(arms, self._root.config.stack or len(arms)):
+                with contextlib.ExitStack() as locks:
+                    on_leader(lambda stack=stack, locks=locks: _lock(stack, locked, locks))
+                    run_arms(stack, self._programs, display, stop, self._on_round)
+            for leaf in leaves:
+                on_leader(lambda leaf=leaf: report(leaf.experiment, self._console))
+
+    def _begin(self, leaf: _Leaf, taken: contextlib.ExitStack) -> None:
+        """Take the folder of a leaf, make those of its arms, and say what is going to be trained."""
+        experiment = leaf.experiment
+
+        def take() -> None:
+            taken.enter_context(claim(experiment.folder, experiment.config, self._overwrite, figures.FILES))
+
+        on_leader(take)
+        on_leader(lambda: _create(leaf))
+        if experiment is not self._root:
+            say(self._console, _name_within(self._root, experiment))
+        describe(self._console, experiment.config, leaf.arms[0].federation)
 
 
-def _place(one: Experiment, whole: Experiment) -> str:
-    return str(one.folder.relative_to(whole.folder))
-
-
-def _create(one: Experiment, arms: Sequence[Arm]) -> None:
-    if one.config.arms:
-        files.write(one.folder / run_folder.CONFIG, _json(one.config))
-    held = label_counts.rows(to_records.label_counts(arms[0].parts))
-    table = csv_text([held[0]._fields, *held])
+def _lock(arms: Sequence[Arm], locked: Collection[Path], locks: contextlib.ExitStack) -> None:
+    """Lock the folders of arms, of which some may be locked already as that of their leaf."""
     for arm in arms:
+        if arm.folder not in locked:
+            locks.enter_context(lock(arm.folder))
+
+
+def _name_within(root: Experiment, leaf: Experiment) -> str:
+    return str(leaf.folder.relative_to(root.folder))
+
+
+def _create(leaf: _Leaf) -> None:
+    """Make the folders of the arms, and write what is known before they are trained."""
+    experiment = leaf.experiment
+    if experiment.config.arms:
+        files.write(experiment.folder / run_folder.CONFIG, _json(experiment.config))
+    rows = label_counts.rows(to_records.label_counts(leaf.arms[0].federation))
+    table = csv_text([rows[0]._fields, *rows])
+    for arm in leaf.arms:
         if not (arm.folder / run_folder.CONFIG).exists():
             run_folder.create(arm.folder, recorded(arm.config))
         files.write(arm.folder / run_folder.LABELS, table)
@@ -188,5 +228,8 @@ def _json(config: Config) -> str:
 
 def _content(tree: Any) -> bytes:
     """The bytes of all arrays."""
-    keys = lambda leaf: jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf  # noqa: E731
-    return b"".join(np.asarray(keys(leaf)).tobytes() for leaf in jax.tree.leaves(tree))
+
+    def plain(leaf: Any) -> Any:
+        return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+
+    return b"".join(np.asarray(plain(leaf)).tobytes() for leaf in jax.tree.leaves(tree))

@@ -5,33 +5,32 @@ import math
 import platform
 import subprocess
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
 from halo_jax.compressors.wire import Size, entropy_bits, packed_bits
-from halo_jax.config import Config
 from halo_jax.federation.evaluation import Scores
 from halo_jax.federation.fingerprint import as_text, fingerprint
-from halo_jax.federation.round import ClientResults, FederationState
+from halo_jax.federation.state import ClientResults, FederationState
 from halo_jax.numerics import contraction, dead_layers
 from halo_jax.records import label_counts as labels
 from halo_jax.records.digest import tree_sha256
 from halo_jax.records.rows import ClientRecord, FingerprintRecord, RoundRecord
 from halo_jax.records.run_folder import Run
-from halo_jax.runner.build import Parts
+from halo_jax.runner.build import Federation
+from halo_jax.runner.compiled_rounds import Arm
 from halo_jax.types import Constraint
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
-def client_rows(round: int, answers: ClientResults, parts: Parts) -> list[ClientRecord]:
+def client_rows(round: int, results: ClientResults, federation: Federation) -> list[ClientRecord]:
     """One row per client of the cohort; `round` counts from 1."""
-    arrays: Any = jax.tree.map(np.asarray, answers)
-    constraints = np.asarray(parts.data.demands.constraint)
-    names = dead_layers.name_tensors(parts.model)
-    down = _down(arrays)
+    arrays: Any = jax.tree.map(np.asarray, results)
+    constraints = np.asarray(federation.data.demands.constraint)
+    names = dead_layers.name_tensors(federation.first_model)
     return [
         ClientRecord(
             round=round,
@@ -43,8 +42,8 @@ def client_rows(round: int, answers: ClientResults, parts: Parts) -> list[Client
             energy_mj=arrays.cost.energy_mj[i],
             latency_s=arrays.cost.latency_s[i],
             area_mm2=arrays.cost.area_mm2[i],
-            **_payload("up", _weights(jax.tree.map(lambda leaf, i=i: leaf[i], arrays.up))),
-            **_payload("down", down[i]),
+            **_payload("up", arrays.up_size, i),
+            **_payload("down", arrays.down_size, i),
             uploads=int(arrays.uploaded[i]),
             examples=int(arrays.examples[i]),
             train_loss=arrays.loss[i] if arrays.lap.participated[i] else None,
@@ -60,34 +59,14 @@ def client_rows(round: int, answers: ClientResults, parts: Parts) -> list[Client
     ]
 
 
-class _Weights(NamedTuple):
-    packed: int
-    nominal: int
-    entropy: int
-
-
-def _weights(size: Size) -> _Weights:
-    return _Weights(packed_bits(size), int(size.nominal_bits), entropy_bits(size))
-
-
-def _payload(way: str, weights: _Weights) -> dict[str, int]:
+def _payload(way: str, sizes: Size, i: int) -> dict[str, int]:
+    """The columns of the message of client `i` of the cohort."""
+    size = jax.tree.map(lambda leaf: leaf[i], sizes)
     return {
-        f"payload_{way}_bits": weights.packed,
-        f"payload_{way}_nominal_bits": weights.nominal,
-        f"payload_{way}_entropy_bits": weights.entropy,
+        f"payload_{way}_bits": packed_bits(size),
+        f"payload_{way}_nominal_bits": int(size.nominal_bits),
+        f"payload_{way}_entropy_bits": entropy_bits(size),
     }
-
-
-def _down(arrays: Any) -> list[_Weights]:
-    """What each client of the cohort was sent: the broadcast message or the whole model, and what came beside it."""
-    message = _weights(arrays.down)
-    columns = arrays.whole_down_bits, arrays.extra_down_bits, arrays.lap.started
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    whole = lambda bits: _Weights(8 * math.ceil(bits / 8), bits, bits)  # noqa: E731
-    return [
-        _Weights(*(started * (each + extra) for each in (whole(bits) if bits else message)))
-        for bits, extra, started in rows
-    ]
 
 
 def _dead_layer(dead: np.ndarray, names: list[str]) -> str:
@@ -95,9 +74,18 @@ def _dead_layer(dead: np.ndarray, names: list[str]) -> str:
     return f"{names[where[0]]}: {dead_layers.KINDS[where[1]]}" if where else ""
 
 
-def fingerprint_rows(round: int, broadcast: str, state: FederationState, answers: ClientResults):
-    """One row per stage, and per client where a stage has clients."""
-    updates = zip(np.asarray(answers.client).tolist(), np.asarray(answers.update), strict=True)
+def fingerprint_rows(
+    round: int, broadcast: str, state: FederationState, results: ClientResults
+) -> list[FingerprintRecord]:
+    """One row per stage, and per client where a stage has clients.
+
+    Args:
+      round: from 1.
+      broadcast: the fingerprint of the model before the round.
+      state: of after the round.
+      results: what the cohort did in it.
+    """
+    updates = zip(np.asarray(results.client).tolist(), np.asarray(results.update), strict=True)
     return [
         FingerprintRecord(round, "broadcast", None, broadcast),
         FingerprintRecord(round, "precision", None, fingerprint_of(state.precision)),
@@ -115,60 +103,84 @@ _fingerprint = jax.jit(fingerprint)
 
 
 def round_row(
-    index: int,
+    round: int,
     rows: list[ClientRecord],
     scores: Scores | None,
-    parts: Parts,
+    federation: Federation,
     virtual_seconds: Any,
     seconds: float,
 ) -> RoundRecord:
-    """The row of round `index` + 1: means and sums over its clients; None where nothing was evaluated."""
-    # fsum rounds once: a sum of floats by NumPy would depend on the CPU's vector width.
-    mean = lambda field: math.fsum(float(getattr(row, field)) for row in rows) / len(rows)  # noqa: E731
-    total = lambda field: sum(getattr(row, field) for row in rows)  # noqa: E731
-    size = parts.test.labels.shape[0]
-    test_loss: Any = None if scores is None else np.float32(scores.loss)  # float32: its own digits are recorded
-    payload: Any = {
-        name: total(name) for name in RoundRecord._fields if name.startswith("payload") or name == "uploads"
+    """The row of one round: means and sums over its clients.
+
+    Args:
+      round: from 1.
+      rows: of the round's clients.
+      scores: of the model after the round; None where nothing was evaluated.
+      federation: what the arm runs on.
+      virtual_seconds: how long the round took by the virtual clock, float32 `[]`.
+      seconds: how long it took here.
+    """
+
+    def mean(field: str) -> float:
+        # fsum rounds once: a sum of floats by NumPy would depend on the CPU's vector width.
+        return math.fsum(float(getattr(row, field)) for row in rows) / len(rows)
+
+    sums: Any = {
+        field: sum(getattr(row, field) for row in rows)
+        for field in RoundRecord._fields
+        if field.startswith("payload") or field == "uploads"
     }
-    took_part = [row for row in rows if row.participated]
-    examples = sum(row.examples for row in took_part)
-    losses: Any = [(row.train_loss, row.examples) for row in took_part]
-    loss = math.fsum(float(loss) * number for loss, number in losses) / examples if took_part else None
+    images = federation.test_images.labels.shape[0]
+    test_loss: Any = None if scores is None else np.float32(scores.loss)  # float32: its own digits are recorded
     return RoundRecord(
-        round=index + 1,
-        learning_rate=parts.learning_rates[index],
-        train_loss=loss,
+        round=round,
+        learning_rate=federation.learning_rates[round - 1],
+        train_loss=_train_loss(rows),
         test_loss=test_loss,
-        accuracy=None if scores is None else int(scores.top1) / size,
-        top5_accuracy=None if scores is None else int(scores.top5) / size,
+        accuracy=None if scores is None else int(scores.top1) / images,
+        top5_accuracy=None if scores is None else int(scores.top5) / images,
         weights_bits=mean("weights_bits"),
         activations_bits=mean("activations_bits"),
         errors_bits=mean("errors_bits"),
         energy_mj=mean("energy_mj"),
         latency_s=mean("latency_s"),
         area_mm2=mean("area_mm2"),
-        **payload,
-        examples=examples,
+        **sums,
+        examples=sum(row.examples for row in rows if row.participated),
         virtual_seconds=virtual_seconds,
         energy_joule=math.fsum(float(row.energy_joule) for row in rows),
         seconds=seconds,
     )
 
 
-def label_counts(parts: Parts) -> np.ndarray:
+def _train_loss(rows: list[ClientRecord]) -> float | None:
+    """The mean over the examples of who took part; None where nobody did."""
+    losses: Any = [(row.train_loss, row.examples) for row in rows if row.participated]
+    examples = sum(number for _, number in losses)
+    return math.fsum(float(loss) * number for loss, number in losses) / examples if losses else None
+
+
+def label_counts(federation: Federation) -> np.ndarray:
     """How many training images of each class every client holds, int64 `[N, K]`."""
-    held, shards = np.asarray(parts.data.images.labels), parts.data.shards
-    return labels.count(held, np.asarray(shards.indices), np.asarray(shards.mask), parts.num_classes)
+    data = federation.data
+    indices, mask = np.asarray(data.local_data.indices), np.asarray(data.local_data.mask)
+    return labels.count(np.asarray(data.images.labels), indices, mask, federation.num_classes)
 
 
-def summary(arm: str, config: Config, run: Run, model: Any, scores: Scores, parts: Parts) -> dict[str, Any]:
-    """The fields of summary.json for a finished arm, of which `scores` are those of its last model."""
-    rounds = run.rounds
-    by_class = labels.class_accuracy(np.asarray(scores.right), np.asarray(parts.test.labels))
+def summary(arm: Arm, run: Run, model: Any, scores: Scores) -> dict[str, Any]:
+    """The fields of summary.json for a finished arm.
+
+    Args:
+      arm: of which this is the summary.
+      run: its records.
+      model: the server's last.
+      scores: of that model.
+    """
+    config, federation, rounds = arm.config, arm.federation, run.rounds
+    by_class = labels.class_accuracy(np.asarray(scores.right), np.asarray(federation.test_images.labels))
     return {
         "name": config.name,
-        "arm": arm,
+        "arm": arm.name,
         "selector": config.selector.name,
         "dataset": config.dataset,
         "train_width": config.width,
@@ -179,10 +191,10 @@ def summary(arm: str, config: Config, run: Run, model: Any, scores: Scores, part
         "top5_accuracy": rounds["top5_accuracy"][-1],
         "test_loss": rounds["test_loss"][-1],
         "class_accuracy": by_class,
-        "client_accuracy": labels.client_accuracy(label_counts(parts), by_class),
+        "client_accuracy": labels.client_accuracy(label_counts(federation), by_class),
         "model_sha256": tree_sha256(model),
-        "executor": parts.executor,
-        "kernels": kernels(parts),
+        "executor": federation.executor,
+        "kernels": kernels(federation),
         "versions": _versions(),
         "device": jax.devices()[0].device_kind,
         "wall_seconds": float(rounds["seconds"].sum()),
@@ -191,9 +203,9 @@ def summary(arm: str, config: Config, run: Run, model: Any, scores: Scores, part
     }
 
 
-def kernels(parts: Parts) -> str:
+def kernels(federation: Federation) -> str:
     """Which kernels multiply: "native", or "xla" and why; float32 training has none of our own."""
-    return "xla" if parts.recipe.numerics is None else contraction.kernels()
+    return "xla" if federation.stages.recipe.numerics is None else contraction.kernels()
 
 
 def _versions() -> dict[str, str]:

@@ -1,17 +1,15 @@
 """The rounds of arms, from the last checkpoint to the end, each recorded as it ends."""
 
 import contextlib
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from halo_jax.federation.clients import place
 from halo_jax.federation.evaluation import Scores
-from halo_jax.federation.round import ClientResults, FederationState, init_state
-from halo_jax.numerics import dead_layers
+from halo_jax.federation.state import ClientResults, FederationState, init_state
 from halo_jax.records import run_folder
 from halo_jax.records.checkpoint import Checkpoints
 from halo_jax.records.rows import FingerprintRecord, RoundRecord
@@ -19,192 +17,189 @@ from halo_jax.records.tensorboard import EventFile, OnRound
 from halo_jax.reporting.progress import Display
 from halo_jax.runner import to_records
 from halo_jax.runner.compiled_rounds import Arm, Program, Programs, stacks
+from halo_jax.runner.round_warnings import RoundWarnings
 from halo_jax.runtime import processes
 from halo_jax.runtime.processes import on_leader
 from halo_jax.runtime.signals import Stopped, StopRequest
 from halo_jax.types import Precision
 
-_ALL, _NOBODY = -1, -2  # among the clients of which something has been reported: the arm diverged, nobody took part
-
 
 def run_arms(
     arms: Sequence[Arm], programs: Programs, display: Display, stop: StopRequest, on_round: OnRound | None = None
 ) -> None:
-    """Train what is left of arms, one call a round for all of them; record every round and write their summaries.
+    """Train what remains of arms, one call a round for all of them; record every round and write their summaries.
 
-    `on_round` is told of every round once it has been recorded; what it raises ends the run. The arms have the same
-    `program_key`. Those that have not as many rounds behind them as the others go on by themselves.
+    Arms that have not as many rounds behind them as the others go on by themselves.
+
+    Args:
+      arms: with the same `program_key`.
+      programs: the compiled ones so far.
+      display: what a person sees.
+      stop: whether a signal has come.
+      on_round: told of every round once it has been recorded; what it raises ends the run.
 
     Raises:
       Stopped: a signal came; the last round is saved.
       RecordError, CheckpointError: a folder cannot be written or read.
       DistributedError: another process has raised one of these.
     """
-    left: dict[int, list[tuple[Arm, FederationState]]] = {}
+    unfinished: dict[int, list[Arm]] = {}  # by the rounds that they have done
+    states = {}
     for arm in arms:
-        finished = on_leader(lambda arm=arm: bool(run_folder.read(arm.folder).summary.get("finished")))
-        if processes.anywhere(bool(finished)):
-            with contextlib.ExitStack() as held:
-                on_leader(lambda arm=arm, held=held: _listeners(arm, on_round, held))
+        if _has_finished(arm):
+            with contextlib.ExitStack() as files:
+                on_leader(lambda arm=arm, files=files: _listeners(arm, on_round, files))
             display.begin_arm(arm.label, arm.config.rounds, arm.config.rounds)
         else:
-            done, state = _resume(arm, display)
-            left.setdefault(done, []).append((arm, state))
-    for done, members in left.items():
-        for group in stacks([arm for arm, _ in members], len(arms)):
-            states = [state for arm, state in members if any(arm is one for one in group)]
-            _train(group, done, states, programs.of(group), display, stop, on_round)
+            rounds_done, states[arm.folder] = _resume(arm, display)
+            unfinished.setdefault(rounds_done, []).append(arm)
+    for rounds_done, members in unfinished.items():
+        for stack in stacks(members, len(arms)):
+            with contextlib.ExitStack() as files:
+                training = _Training(stack, programs.of(stack), display, on_round, files)
+                last = training.run(rounds_done, [states.pop(arm.folder) for arm in stack], stop)
+            training.finish(last)
+
+
+def _has_finished(arm: Arm) -> bool:
+    finished = on_leader(lambda: bool(run_folder.read(arm.folder).summary.get("finished")))
+    return processes.anywhere(bool(finished))
 
 
 def _resume(arm: Arm, display: Display) -> tuple[int, FederationState]:
     """The rounds done and the state after them, from the leader's checkpoints; its records are cut to those rounds."""
-    config, parts = arm.config, arm.parts
+    config, federation = arm.config, arm.federation
     start = Precision.parse(config.selector.start)
-    state = init_state(parts.model, start, config.num_clients, parts.stages, parts.recipe, parts.executor)
+    first = init_state(federation.first_model, start, config.num_clients, federation.stages, federation.executor)
 
     def restore() -> tuple[int, Any]:
         with Checkpoints(arm.folder, config.keep_checkpoints, display.say) as checkpoints:
-            done, restored = checkpoints.restore(state)
-        run_folder.resume(arm.folder, done)
-        return done, restored
+            rounds_done, state = checkpoints.restore(first)
+        run_folder.resume(arm.folder, rounds_done)
+        return rounds_done, state
 
-    done, restored = on_leader(restore) or (0, state)
-    done, restored = processes.from_leader((np.int32(done), restored))
-    return int(done), place(restored, parts.executor)
-
-
-def _train(
-    arms: Sequence[Arm],
-    done: int,
-    states: list[FederationState],
-    program: Program,
-    display: Display,
-    stop: StopRequest,
-    on_round: OnRound | None,
-) -> None:
-    """Train arms from round `done` to their end."""
-    config, state = arms[0].config, program.pack(states)
-    with contextlib.ExitStack() as held:
-        checkpoints: Any = on_leader(lambda: [_open(arm, held, display) for arm in arms])
-        listeners = on_leader(lambda: [_listeners(arm, on_round, held) for arm in arms]) or [[] for _ in arms]
-        for arm in arms:
-            without_bits = arm.config.recipe.name if arm.parts.recipe.numerics is None else ""
-            display.begin_arm(arm.label, config.rounds, done, without_bits)
-        reported: list[set[int]] = [set() for _ in arms]
-
-        def save(index: int, states: Sequence[FederationState]) -> None:
-            on_leader(lambda: [one.save(index, state) for one, state in zip(checkpoints, states, strict=True)])
-
-        for index in range(done, config.rounds):
-            if processes.anywhere(stop.signum > 0):
-                if index > done:
-                    save(index, states)
-                raise Stopped(stop.signum, f"after round {index} of {', '.join(arm.label for arm in arms)}")
-            started, broadcast = time.perf_counter(), [to_records.fingerprint_of(one.model) for one in states]
-            state, answers = program.run_round(index, state)
-            due = index + 1 == config.rounds or (index + 1) % config.eval_every == 0
-            scores = program.evaluate(state, index + 1) if due else [None] * len(arms)
-            states = program.split(state)
-            answers = program.split(answers)
-            seconds = (time.perf_counter() - started) / len(arms)
-            found = zip(arms, broadcast, states, answers, scores, listeners, strict=True)
-            rounds = [_Round(index + 1, seconds, *one) for one in found]
-            rows = [_record_round(one, seen, display) for one, seen in zip(rounds, reported, strict=True)]
-            if index + 1 == config.rounds or (index + 1) % config.checkpoint_every == 0:
-                save(index + 1, states)
-            display.end_round(*rows)
-    last = program.evaluate(state, config.rounds)
-    for arm, state, scores in zip(arms, states, last, strict=True):
-        on_leader(lambda arm=arm, state=state, scores=scores: _finish(arm, state, scores))
+    rounds_done, state = on_leader(restore) or (0, first)
+    rounds_done, state = processes.from_leader((np.int32(rounds_done), state))
+    return int(rounds_done), place(state, federation.executor)
 
 
-def _open(arm: Arm, held: contextlib.ExitStack, display: Display) -> Checkpoints:
-    return held.enter_context(Checkpoints(arm.folder, arm.config.keep_checkpoints, display.say))
-
-
-def _finish(arm: Arm, state: FederationState, scores: Scores) -> None:
-    run = run_folder.read(arm.folder)
-    run_folder.finish(arm.folder, to_records.summary(arm.name, arm.config, run, state.model, scores, arm.parts))
-
-
-def _listeners(arm: Arm, on_round: OnRound | None, held: contextlib.ExitStack) -> list[OnRound]:
-    """Who is told of each round: TensorBoard's file of the arm, written anew and kept open by `held`, and the hook."""
+def _listeners(arm: Arm, on_round: OnRound | None, files: contextlib.ExitStack) -> list[OnRound]:
+    """Who is told of each round: TensorBoard's file of the arm, written anew and kept open in `files`, and the hook."""
     listeners = [on_round] if on_round else []
     if arm.config.tensorboard:
-        listeners.insert(0, held.enter_context(contextlib.closing(EventFile(arm.folder))).on_round)
+        listeners.insert(0, files.enter_context(contextlib.closing(EventFile(arm.folder))).on_round)
     return listeners
 
 
-class _Round(NamedTuple):
+class _TrainedRound(NamedTuple):
     """A round of one arm that has been trained and perhaps evaluated."""
 
     number: int  # from 1
     seconds: float
-    arm: Arm
     broadcast: str  # the fingerprint of the model before it
-    state: FederationState
-    answers: ClientResults
+    state: FederationState  # after it
+    results: ClientResults
     scores: Scores | None
-    listeners: Sequence[OnRound]
 
 
-def _record_round(one: _Round, reported: set[int], display: Display) -> RoundRecord:
-    """Record a round of one arm, and say what a person should know of it."""
-    arm, config, parts, answers, number = one.arm, one.arm.config, one.arm.parts, one.answers, one.number
-    rows = to_records.client_rows(number, answers, parts)
-    prints = to_records.fingerprint_rows(number, one.broadcast, one.state, answers)
-    row = to_records.round_row(number - 1, rows, one.scores, parts, np.asarray(answers.seconds), one.seconds)
+class _Training:
+    """Arms that go through their rounds together, each with its checkpoints, its listeners and its warnings."""
 
-    def keep() -> None:
-        run_folder.append(arm.folder, row, rows, prints)
-        for listener in one.listeners:
-            listener(arm.key, row)
+    def __init__(
+        self,
+        arms: Sequence[Arm],
+        program: Program,
+        display: Display,
+        on_round: OnRound | None,
+        files: contextlib.ExitStack,
+    ):
+        """Open what the arms write to, on the leader alone; `files` closes it."""
 
-    on_leader(keep)
-    if config.fingerprint:
-        _say_fingerprints(arm.label, number, prints, answers, display)
-    if row.train_loss is None and _NOBODY not in reported:
-        reported.add(_NOBODY)
-        display.say(_nobody(arm.label, number, answers))
-    if math.isfinite(row.train_loss or 0) and (one.scores is None or math.isfinite(one.scores.loss)):
-        _say_dead(answers, dead_layers.name_tensors(one.state.model), config.dead_after, reported, display.say)
-    elif _ALL not in reported:
-        reported.add(_ALL)
-        display.say(f"{arm.label} has diverged: no finite loss in round {number}; what usually helps: a lower rate")
-    return row
+        def open_checkpoints(arm: Arm) -> Checkpoints:
+            return files.enter_context(Checkpoints(arm.folder, arm.config.keep_checkpoints, display.say))
+
+        self._arms, self._program, self._display = arms, program, display
+        self._config = arms[0].config  # of fields that do not differ where arms share a program
+        self._checkpoints = on_leader(lambda: [open_checkpoints(arm) for arm in arms]) or []
+        self._listeners = on_leader(lambda: [_listeners(arm, on_round, files) for arm in arms]) or [[] for _ in arms]
+        self._warnings = [RoundWarnings(arm, display.say) for arm in arms]
+
+    def run(self, rounds_done: int, states: list[FederationState], stop: StopRequest) -> FederationState:
+        """Train from the states after `rounds_done` rounds to the end; the last states, packed."""
+        config = self._config
+        for arm in self._arms:
+            without_bits = arm.config.recipe.name if arm.federation.stages.recipe.numerics is None else ""
+            self._display.begin_arm(arm.label, config.rounds, rounds_done, without_bits)
+        state = self._program.pack(states)
+        for number in range(rounds_done + 1, config.rounds + 1):
+            if processes.anywhere(stop.signum > 0):
+                if number - 1 > rounds_done:
+                    self._save(number - 1, states)
+                names = ", ".join(arm.label for arm in self._arms)
+                raise Stopped(stop.signum, f"after round {number - 1} of {names}")
+            state, trained = self._train_round(number, state, states)
+            states = [each.state for each in trained]
+            rows = [self._record(i, each) for i, each in enumerate(trained)]
+            if number == config.rounds or number % config.checkpoint_every == 0:
+                self._save(number, states)
+            self._display.end_round(*rows)
+        return state
+
+    def finish(self, last: FederationState) -> None:
+        """Evaluate the last states, packed, and write the summaries."""
+        evaluated = self._program.evaluate(last, self._config.rounds)
+        for arm, state, scores in zip(self._arms, self._program.split(last), evaluated, strict=True):
+            on_leader(lambda arm=arm, state=state, scores=scores: _write_summary(arm, state, scores))
+
+    def _train_round(
+        self, number: int, state: FederationState, states: list[FederationState]
+    ) -> tuple[FederationState, list[_TrainedRound]]:
+        """Train round `number` of all arms from `state`, which is `states` packed; the packed state, and each arm's."""
+        started = time.perf_counter()
+        broadcasts = [to_records.fingerprint_of(each.model) for each in states]
+        state, results = self._program.run_round(number, state)
+        due = number == self._config.rounds or number % self._config.eval_every == 0
+        scores = self._program.evaluate(state, number) if due else [None] * len(self._arms)
+        after, found = self._program.split(state), self._program.split(results)
+        seconds = (time.perf_counter() - started) / len(self._arms)
+        return state, [
+            _TrainedRound(number, seconds, broadcast=broadcasts[i], state=after[i], results=found[i], scores=scores[i])
+            for i in range(len(self._arms))
+        ]
+
+    def _save(self, rounds_done: int, states: Sequence[FederationState]) -> None:
+        def save() -> None:
+            for checkpoints, state in zip(self._checkpoints, states, strict=True):
+                checkpoints.save(rounds_done, state)
+
+        on_leader(save)
+
+    def _record(self, i: int, trained: _TrainedRound) -> RoundRecord:
+        """Record a round of arm `i`, and say what a person should know of it."""
+        arm, results, number = self._arms[i], trained.results, trained.number
+        clients = to_records.client_rows(number, results, arm.federation)
+        prints = to_records.fingerprint_rows(number, trained.broadcast, trained.state, results)
+        virtual_seconds = np.asarray(results.virtual_seconds)
+        row = to_records.round_row(number, clients, trained.scores, arm.federation, virtual_seconds, trained.seconds)
+
+        def append() -> None:
+            run_folder.append(arm.folder, row, clients, prints)
+            for listener in self._listeners[i]:
+                listener(arm.full_name, row)
+
+        on_leader(append)
+        if arm.config.fingerprint:
+            self._display.say(_line_of_fingerprints(arm.label, number, prints, results))
+        self._warnings[i].look_at(row, results)
+        return row
 
 
-def _nobody(arm: str, round: int, answers: ClientResults) -> str:
-    late = int(np.asarray(answers.lap.started).sum())
-    return (
-        f"{arm}: nobody took part in round {round} ({late} missed the deadline, {len(answers.client) - late} have too "
-        "little battery), and the model stayed; what helps: a longer clock.deadline_s, more clock.battery_joule"
-    )
+def _write_summary(arm: Arm, state: FederationState, scores: Scores) -> None:
+    run = run_folder.read(arm.folder)
+    run_folder.finish(arm.folder, to_records.summary(arm, run, state.model, scores))
 
 
-def _say_fingerprints(
-    arm: str, round: int, prints: list[FingerprintRecord], answers: ClientResults, display: Display
-) -> None:
+def _line_of_fingerprints(label: str, round: int, prints: Sequence[FingerprintRecord], results: ClientResults) -> str:
     stages = {row.stage: row.fingerprint for row in prints}
-    stages["update"] = to_records.fingerprint_of(answers.update)
-    display.say(f"{arm}  round {round:3d}  " + "  ".join(f"{stage} {digits}" for stage, digits in stages.items()))
-
-
-def _say_dead(
-    answers: ClientResults, names: list[str], after: int, reported: set[int], say: Callable[[str], Any]
-) -> None:
-    """One line about the clients in which a layer has died since the last one."""
-    dead, clients = np.asarray(answers.dead), np.asarray(answers.client).tolist()
-    places = {
-        client: dead_layers.first_dead(dead[i], after) for i, client in enumerate(clients) if client not in reported
-    }
-    found = {client: place for client, place in places.items() if place}
-    if not found:
-        return
-    reported.update(found)
-    client, (tensor, kind) = next(iter(found.items()))
-    others = f" (and {len(found) - 1} more clients)" if len(found) > 1 else ""
-    say(
-        f"client {client}{others} has learned nothing in {names[tensor]} for {after} local steps: "
-        f"{dead_layers.KINDS[kind]}; what usually helps: {dead_layers.REMEDIES[kind]}"
-    )
+    stages["update"] = to_records.fingerprint_of(results.update)
+    return f"{label}  round {round:3d}  " + "  ".join(f"{stage} {digits}" for stage, digits in stages.items())

@@ -4,13 +4,9 @@ Every process runs the same program on the same data; only process 0, the leader
 console. What is said here has to be said by every process, in the same order. With one process nothing is exchanged.
 """
 
-import ctypes
 import functools
 import hashlib
 import os
-import re
-import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -19,13 +15,11 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from halo_jax.runtime.peer_watch import LOST, watch
+
 JOIN_SECONDS = 120  # Choice: a cluster may start its processes a minute or two apart
 SILENCE_SECONDS = 20  # Choice: a process that says nothing for so long is taken for dead
-LOST = "another process of this run has ended or cannot be reached; the same command in all of them goes on"
 _MESSAGE_BYTES = 2048
-_WATCHED = "HALO_JAX_WATCHED"
-_LOG = re.compile(r"[EWI]\d{4} ")  # how a line of JAX's C++ logs begins
-_DUMP = re.compile(r"F\d{4} |terminate called|Fatal Python error")  # and the dump of a process that C++ ends
 
 Result = TypeVar("Result")
 
@@ -39,7 +33,7 @@ class DistributedError(RuntimeError):
 
 
 def start(coordinator: str | None, processes: int | None, process: int | None) -> None:
-    """Join the other processes as a child of this command, which outlives what JAX's C++ ends: see `watch`."""
+    """Join the other processes, see `join`, as a child of this command, which says why if it is ended: `peer_watch`."""
     check_flags(coordinator, processes, process)
     watch()
     join(coordinator, processes, process)
@@ -62,7 +56,7 @@ def join(coordinator: str | None, processes: int | None, process: int | None, ti
     """Join the other processes of this run, before JAX's first computation; all devices of all of them are then there.
 
     Without arguments the cluster says who they are: Slurm, Open MPI, a TPU pod. From here on the end of one process is
-    the end of all; where JAX's C++ ends this one, `watch` says why.
+    the end of all; where JAX's C++ ends this one, `peer_watch` says why.
 
     JAX asks nobody who comes for a password, so process 0 listens on the coordinator's address alone, where JAX would
     listen on all; `JAX_COORDINATOR_BIND_ADDRESS` says another one. In a cluster that names the coordinator itself, JAX
@@ -90,48 +84,6 @@ def join(coordinator: str | None, processes: int | None, process: int | None, ti
     except (ValueError, RuntimeError) as error:
         hint = "" if coordinator else "; no cluster says who takes part: give --coordinator, --processes, --process"
         raise JoinError(f"{str(error).partition(chr(10))[0]}{hint}") from error
-
-
-def watch() -> None:
-    """Run this command once more as a child, and return there; here, end as it ends, with one line if it was ended.
-
-    JAX's C++ aborts a process whose peers are gone, with a page of logs and no chance for Python to say anything.
-    """
-    if os.environ.get(_WATCHED):
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no child outlives the command
-        sys.stdout = os.fdopen(os.dup(1), "w", buffering=1, encoding=sys.stdout.encoding)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # gloo's threads greet there, one into the other; errors go to 2
-        return
-    # A session of its own: Ctrl-C reaches the child once, from here.
-    child = subprocess.Popen(
-        [sys.executable, *sys.argv],
-        env={**os.environ, _WATCHED: "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, lambda signum, frame: child.send_signal(signum))
-    assert child.stderr
-    spoken, held = False, []
-    for line in child.stderr:
-        if line.startswith("error: "):
-            spoken = True
-            print(line, end="", file=sys.stderr, flush=True)
-        elif held or _LOG.match(line) or _DUMP.match(line):  # an entry of the C++ log may go on over lines of any form
-            held.append(line)
-        else:
-            print(line, end="", file=sys.stderr, flush=True)
-    status = child.wait()
-    dumped = any(_DUMP.match(line) for line in held)
-    if dumped and not spoken:
-        print("error:", LOST, file=sys.stderr)
-    elif status and not spoken:
-        print(*held, sep="", end="", file=sys.stderr)  # a traceback may have followed a warning of C++
-    if status < 0 and not dumped and not spoken:
-        print(f"error: ended by {signal.Signals(-status).name}; the same command goes on", file=sys.stderr)
-    sys.exit(1 if dumped or status < 0 else status)
 
 
 def leave(status: int) -> None:
@@ -170,12 +122,12 @@ def _together(action: Callable[[], Any]) -> Any:
     except Exception as error:  # the others must hear of any
         failure = error
     line = ((str(failure) or type(failure).__name__) if failure else "").encode(errors="replace")
-    lines = _gather(np.frombuffer(line[:_MESSAGE_BYTES].ljust(_MESSAGE_BYTES, b"\0"), np.uint8))
+    messages = _gather(np.frombuffer(line[:_MESSAGE_BYTES].ljust(_MESSAGE_BYTES, b"\0"), np.uint8))
     if failure:
         raise failure
-    for process, said in enumerate(lines):
-        if said.any():
-            reason = said.tobytes().rstrip(b"\0").decode(errors="replace")
+    for process, message in enumerate(messages):
+        if message.any():
+            reason = message.tobytes().rstrip(b"\0").decode(errors="replace")
             raise DistributedError(f"process {process}: {reason}")
     return result
 
@@ -185,9 +137,9 @@ def from_leader(tree: Any) -> Any:
     if jax.process_count() == 1:
         return tree
     leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, tree))
-    sent = _gather(np.concatenate([leaf.reshape(-1).view(np.uint8) for leaf in leaves]), leader_only=True)
-    parts = np.split(sent, np.cumsum([leaf.nbytes for leaf in leaves])[:-1])
-    received = [part.view(leaf.dtype).reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]
+    content = _gather(np.concatenate([leaf.reshape(-1).view(np.uint8) for leaf in leaves]), leader_only=True)
+    pieces = np.split(content, np.cumsum([leaf.nbytes for leaf in leaves])[:-1])
+    received = [piece.view(leaf.dtype).reshape(leaf.shape) for piece, leaf in zip(pieces, leaves, strict=True)]
     return jax.tree.unflatten(structure, received)
 
 
@@ -222,5 +174,8 @@ def _program(leader_only: bool) -> tuple[NamedSharding, Callable]:
     first = {device.process_index: device for device in reversed(jax.devices())}
     mesh = Mesh(np.array([first[process] for process in sorted(first)]), ("process",))
     replicated = NamedSharding(mesh, PartitionSpec())
-    pick = lambda rows: rows[0] if leader_only else rows  # noqa: E731
+
+    def pick(rows: jax.Array) -> jax.Array:
+        return rows[0] if leader_only else rows
+
     return NamedSharding(mesh, PartitionSpec("process")), jax.jit(pick, out_shardings=replicated)

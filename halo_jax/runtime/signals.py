@@ -39,9 +39,9 @@ def stop_between_rounds(say: Callable[[str], None]) -> Iterator[StopRequest]:
         say(f"{signal.Signals(signum).name}: stopping after this round; once more stops at once")
 
     if threading.current_thread() is threading.main_thread():
-        before = {one: signal.signal(one, note) for one in _SIGNALS}
+        before = {signum: signal.signal(signum, note) for signum in _SIGNALS}
     try:
         yield request
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

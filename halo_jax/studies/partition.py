@@ -1,6 +1,5 @@
 """How images are dealt to clients, before anything is trained: this study reads the data and asks no chip."""
 
-import jax
 import numpy as np
 
 from halo_jax import datasets
@@ -8,7 +7,7 @@ from halo_jax.config import Config
 from halo_jax.federation.partition import PARTITIONS
 from halo_jax.records import label_counts
 from halo_jax.reporting import label_table
-from halo_jax.runner.build import deal
+from halo_jax.runner.build_data import deal
 from halo_jax.runner.lookup import check_dataset, require_known
 from halo_jax.studies.base import Table
 
@@ -19,7 +18,7 @@ def study(config: Config) -> dict[str, Table]:
     require_known([("partition.name", config.partition.name, PARTITIONS)])
     sizes = config.train_examples, config.test_examples, config.validation_examples
     dataset = datasets.load(config.dataset, config.data_dir, *sizes)
-    dealt = deal(config, dataset, jax.random.key(config.seed))
+    dealt = deal(config, dataset)
     counts = label_counts.count(np.asarray(dataset.train_labels), dealt.indices, dealt.mask, dataset.num_classes)
     dealt_as = f"{config.dataset} by {config.partition.name}"
     return {

@@ -9,7 +9,7 @@ import numpy as np
 
 from halo_jax.config import Config, ConfigError
 from halo_jax.federation.clients import lift
-from halo_jax.runner.build import make_demands
+from halo_jax.runner.build_data import make_demands
 from halo_jax.runner.lookup import make_selector
 from halo_jax.studies.base import Table, chip_of, network_of, setting
 from halo_jax.types import Constraint, Cost, Precision, Stream, stream

@@ -133,11 +133,11 @@ def test_random_sweeps_are_taken_or_refused_in_one_line():
 
 
 def test_points_hold_seeds_and_seeds_hold_arms(tmp_path):
-    whole = plan(swept("rounds=2|3", seeds=(5, 4)), tmp_path)
-    folders = [one.folder.relative_to(tmp_path) for one in whole.leaves()]
+    root = plan(swept("rounds=2|3", seeds=(5, 4)), tmp_path)
+    folders = [one.folder.relative_to(tmp_path) for one in root.leaves()]
     assert [*map(str, folders)] == [f"rounds={r}/seed_{s}" for r, s in itertools.product((2, 3), (5, 4))]
-    assert [(one.config.rounds, one.config.seed) for one in whole.leaves()] == [(2, 5), (2, 4), (3, 5), (3, 4)]
-    assert [one.folder.name for one in whole.branches()] == [tmp_path.name, "rounds=2", "rounds=3"]
+    assert [(one.config.rounds, one.config.seed) for one in root.leaves()] == [(2, 5), (2, 4), (3, 5), (3, 4)]
+    assert [one.folder.name for one in root.branches()] == [tmp_path.name, "rounds=2", "rounds=3"]
     (alone,) = plan(default(), tmp_path).leaves()
     assert alone.arms() == {"halo_ps": tmp_path}
 

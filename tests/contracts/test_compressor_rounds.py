@@ -12,6 +12,9 @@ import pytest
 
 from halo_jax.compressors import COMPRESSORS
 from halo_jax.federation import clients, communication
+from halo_jax.federation.local_training import Trained
+from halo_jax.federation.participants import Client, ClientMemory, Shared
+from halo_jax.federation.stages import Stages
 from halo_jax.recipes import RECIPES
 from halo_jax.types import Precision
 from tests.contracts.test_compressors import made
@@ -35,35 +38,41 @@ def round_of(name, recipe_name):
     """(the first state, one jitted round, what a round has traced)."""
     recipe = RECIPES[recipe_name]()
     compressor = made(name, "float32" if recipe_name == "float32" else "int8", **OPTIONS.get(name, {}))
-    upload = clients.lift(communication.make_upload(compressor, recipe), "vmap")
+    stages = Stages(recipe=recipe, compressor=compressor, local_train=None, selector=None, cost_fn=None)
+    exchange = clients.lift(functools.partial(communication.exchange, stages), "vmap")
     zeros, traces = {name: jnp.zeros(shape) for name, shape in SHAPES.items()}, []
-    model = recipe.encode(zeros)
-    stack = lambda tree: jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf)[None], CLIENTS, 0), tree)  # noqa: E731
-    own = communication.Own(stack(compressor.init(zeros)), stack(zeros) if compressor.remembers else ())
-    first = (model, own, jax.tree.map(jnp.asarray, compressor.server.init(zeros)), jnp.int32(0))
+
+    def for_each_client(tree):
+        return jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf)[None], CLIENTS, 0), tree)
+
+    memory = for_each_client(ClientMemory(compressor.init(zeros), zeros if compressor.remembers else ()))
+    first = (recipe.encode(zeros), memory, jax.tree.map(jnp.asarray, compressor.server.init(zeros)), jnp.int32(0))
 
     @jax.jit
     def one_round(state):
         traces.append(None)
-        model, own, server, number = state
+        model, memory, server, number = state
         key = jax.random.key(5)
-        sent = communication.broadcast(model, server, compressor, recipe, jax.random.fold_in(key, number))
-        start = recipe.decode(sent.model)
+        downlink = communication.broadcast(model, server, stages, jax.random.fold_in(key, number))
+        start = recipe.decode(downlink.model)
         trained = jax.tree.map(lambda mine, target: mine + (target - mine) / 2, start, targets())
         losses = sum(jnp.sum((t - s) ** 2, (1, 2)) for s, t in zip(start.values(), targets().values(), strict=True))
         trained = recipe.encode(trained)
         pooled = ()
         if compressor.stats is not None:
-            of_one = lambda model: compressor.stats(communication.carried(compressor, recipe, model, sent.model))  # noqa: E731
-            pooled = jax.tree.map(lambda leaf: leaf.max(0), jax.vmap(of_one)(trained))
-        ids, bits = jnp.arange(CLIENTS), Precision(*jnp.full((3, CLIENTS), 8, jnp.int32))
-        received = upload((ids, bits, trained, losses, own), (sent, pooled, key, number))
-        values = received.own.held if compressor.remembers else received.value
+            x = jax.vmap(lambda model: communication.carried(stages, model, downlink.model))(trained)
+            pooled = jax.tree.map(lambda leaf: leaf.max(0), jax.vmap(compressor.stats)(x))
+        bits = Precision(*jnp.full((3, CLIENTS), 8, jnp.int32))
+        nothing = dict.fromkeys(Client._fields)
+        cohort = Client(**{**nothing, "id": jnp.arange(CLIENTS), "precision": bits, "memory": memory})
+        shared = Shared(downlink, images=None, learning_rate=None, key=key, round=number)
+        found = exchange((cohort, Trained(trained, losses, dead=None)), (shared, pooled))
+        values = found.memory.held if compressor.remembers else found.received
         examples = jnp.full(CLIENTS, 10, jnp.int32)
-        new = communication.aggregate(values, examples, received.own.state, sent, compressor, recipe, key)
+        new = communication.aggregate(stages, values, examples, found.memory.state, downlink.model, key)
         change = jax.tree.map(jnp.subtract, recipe.decode(new), recipe.decode(model))
-        server = compressor.server.observe(sent.state, change, losses.mean())
-        return (new, received.own, server, number + 1), (received.weight, sent.weight)
+        server = compressor.server.observe(downlink.server, change, losses.mean())
+        return (new, found.memory, server, number + 1), (found.up_size, found.down_size)
 
     return first, one_round, traces
 
@@ -81,8 +90,8 @@ def test_rounds_bring_the_server_near_the_mean_and_a_state_from_disk_goes_on_ali
     for number in range(ROUNDS):
         if number == ROUNDS // 2:
             saved = jax.tree.map(np.array, state)  # what a checkpoint holds
-        state, weights = one_round(state)
-        assert all((np.asarray(weight.nominal_bits) >= 0).all() for weight in weights)
+        state, sizes = one_round(state)
+        assert all((np.asarray(size.nominal_bits) >= 0).all() for size in sizes)
     assert len(traces) == 1
     assert distance(name, recipe, state) < LIMITS.get(name, 0.35) * before
     again = jax.tree.map(jnp.asarray, saved)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from halo_jax.federation.local_training import normalise
+from halo_jax.federation.local_data import normalise
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "benchmarks"
 sys.path.insert(0, str(FOLDER))  # as it is for a script in that folder

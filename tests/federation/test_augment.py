@@ -10,7 +10,7 @@ from halo_jax.federation.local_training import make_local_train
 from halo_jax.numerics.dead_layers import none_dead
 from halo_jax.recipes import wage
 from halo_jax.types import Stream, stream
-from tests.federation.test_training import KEY, TwoDense, bits_of, data_of, masters, order_of, shard_of
+from tests.federation.test_training import KEY, TwoDense, bits_of, data_of, local_data_of, masters, order_of
 
 SHAPE = (32, 32, 3)
 
@@ -90,11 +90,11 @@ def test_training_augments_the_images_of_each_step_by_its_own_key():
         inverted = data or data_of()._replace(images=255 - data_of().images)
         arguments = {"learning_rate": jnp.float32(1), "key": KEY}
         answers.append(
-            one(masters(), bits_of(4, 6, 8), shard_of(6, padding), inverted, none_dead(masters()), **arguments)[:2]
+            one(masters(), bits_of(4, 6, 8), local_data_of(6, padding), inverted, none_dead(masters()), **arguments)[:2]
         )
         jax.effects_barrier()
     steps = [tuple(jax.random.key_data(stream(KEY, Stream.AUGMENT, number)).tolist()) for number in range(2)]
     assert sorted(keys) == sorted(steps * 2)
-    assert len(order_of(shard_of(6), 4, 1, KEY)[0]) == 2
+    assert len(order_of(local_data_of(6), 4, 1, KEY)[0]) == 2
     for other in answers[1:]:
         jax.tree.map(np.testing.assert_array_equal, answers[0], other)

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from halo_jax.config import ConfigError
-from halo_jax.federation.round import init_state, make_run_round
+from halo_jax.federation.round import make_run_round
+from halo_jax.federation.state import init_state
 from halo_jax.federation.virtual_clock import make_clock
 from halo_jax.models import MODELS
 from halo_jax.records import run_folder
-from halo_jax.runner.build import Parts, assemble
+from halo_jax.runner.build import Federation, assemble
 from halo_jax.types import Precision
 from tests.records.test_run_fuzz import OneLayer
 from tests.toy_run import launch, toy_config, without_seconds
@@ -23,7 +24,7 @@ NEVER = 1e-9  # joule, for which nobody trains
 
 
 @functools.cache
-def parts(arm: str) -> Parts:
+def federation_of(arm: str) -> Federation:
     """Of a compressor that keeps something between rounds, or pools something within one."""
     config = toy_config(arms=(), model="one_layer")
     config.compressor.name, _, config.recipe.name = arm.partition(" ")
@@ -33,15 +34,15 @@ def parts(arm: str) -> Parts:
 
 @functools.cache
 def round_of(arm: str, cohort_size: int = CLIENTS, executor: str = "map"):
-    return make_run_round(parts(arm).stages, parts(arm).recipe, cohort_size, executor, chunk_size=3)
+    return make_run_round(federation_of(arm).stages, cohort_size, executor, chunk_size=3)
 
 
 def rounds(arm: str, *clocks: dict, cohort_size: int = CLIENTS, executor: str = "map"):
     """One round for each of some clocks, from the first state: the last (state, results) as NumPy arrays."""
-    one, run_round = parts(arm), round_of(arm, cohort_size, executor)
-    state, results = init_state(one.model, Precision(8, 8, 8), CLIENTS, one.stages, one.recipe, executor), None
+    federation, run_round = federation_of(arm), round_of(arm, cohort_size, executor)
+    state, results = init_state(federation.first_model, Precision(8, 8, 8), CLIENTS, federation.stages, executor), None
     for limits in clocks:
-        data = one.data._replace(clocks=make_clock(np.asarray(one.data.num_examples), **limits))
+        data = federation.data._replace(clocks=make_clock(np.asarray(federation.data.num_examples), **limits))
         state, results = run_round(state, data, KEY, RATE)
     assert run_round._cache_size() == 1, "a clock is data"
     return jax.tree.map(np.asarray, (state, results))
@@ -66,8 +67,8 @@ def test_a_dropped_client_leaves_no_trace(arm):
     assert late.spent[absent] > 0
     same(late._replace(spent=()), expected._replace(spent=()))
     assert results.lap.participated.tolist() == [client != absent for client in range(CLIENTS)]
-    assert float(results.seconds) == 1
-    left_out = jax.tree.map(lambda leaf: leaf[absent], (results.up, results.uploaded, results.update))
+    assert float(results.virtual_seconds) == 1
+    left_out = jax.tree.map(lambda leaf: leaf[absent], (results.up_size, results.uploaded, results.update))
     assert not any(leaf.any() for leaf in jax.tree.leaves(left_out))
 
 
@@ -78,7 +79,7 @@ def test_where_everyone_is_dropped_the_model_stays_and_the_run_goes_on(arm, limi
     same((after.model, after.own, after.losses, after.dead), (before.model, before.own, before.losses, before.dead))
     assert not results.uploaded.any()
     assert (after.spent > before.spent).all() == ("deadline_s" in limits)
-    assert float(results.seconds) == pytest.approx(limits.get("deadline_s", 0))
+    assert float(results.virtual_seconds) == pytest.approx(limits.get("deadline_s", 0))
     further, _ = rounds(arm, {}, limits, {})
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((further.model, further.server, further.own)))
     assert any(

@@ -7,7 +7,7 @@ import pytest
 from flax import linen as nn
 
 from halo_jax.federation.evaluation import make_evaluate, rank_of_label
-from halo_jax.federation.local_training import Images, normalise
+from halo_jax.federation.local_data import Images, normalise
 from halo_jax.numerics.layers import QuantDense
 from halo_jax.recipes import float32, wage
 from halo_jax.types import Precision

@@ -15,9 +15,10 @@ from halo_jax.federation import server
 from halo_jax.federation import virtual_clock as timing
 from halo_jax.federation.clients import sample_cohort
 from halo_jax.federation.fingerprint import fingerprint
-from halo_jax.federation.round import ClientResults, FederationState, init_state, make_run_round
+from halo_jax.federation.round import make_run_round
+from halo_jax.federation.state import ClientResults, FederationState, init_state
 from halo_jax.numerics.dead_layers import none_dead
-from halo_jax.runner.build import Parts, assemble
+from halo_jax.runner.build import Federation, assemble
 from halo_jax.types import Precision, Stream, stream
 
 CLIENTS = 4
@@ -40,7 +41,7 @@ def tiny_config():
 
 
 @functools.cache
-def parts() -> Parts:
+def federation() -> Federation:
     return assemble(tiny_config())
 
 
@@ -52,37 +53,37 @@ def round_of(executor: str, cohort_size: int):
     def local_train(*args, **kwargs):
         traces.append(executor)
         assert len(traces) == 1
-        return parts().stages.local_train(*args, **kwargs)
+        return federation().stages.local_train(*args, **kwargs)
 
-    stages = parts().stages._replace(local_train=local_train)
-    return make_run_round(stages, parts().recipe, cohort_size, executor, chunk_size=3)
+    stages = federation().stages._replace(local_train=local_train)
+    return make_run_round(stages, cohort_size, executor, chunk_size=3)
 
 
 def first_state(executor: str = "map") -> FederationState:
-    state = init_state(parts().model, Precision(8, 8, 8), CLIENTS, parts().stages, parts().recipe, executor)
+    state = init_state(federation().first_model, Precision(8, 8, 8), CLIENTS, federation().stages, executor)
     return state._replace(precision=jax.tree.map(jnp.copy, START))  # run_round donates its state
 
 
 @functools.cache
 def one_round(executor: str, cohort_size: int = CLIENTS) -> tuple[FederationState, ClientResults]:
     """The first round from `first_state`, as numpy arrays."""
-    answer = round_of(executor, cohort_size)(first_state(executor), parts().data, KEY, RATE)
+    answer = round_of(executor, cohort_size)(first_state(executor), federation().data, KEY, RATE)
     return jax.tree.map(np.asarray, answer)
 
 
 @jax.jit
 def select_one(client, precision, demand, loss):
     key = stream(KEY, Stream.SELECT, 0, client)
-    choose = parts().stages.selector.select
-    return choose((), precision, demand, parts().stages.cost_fn, round=jnp.int32(0), loss=loss, key=key)[0]
+    choose = federation().stages.selector.select
+    return choose((), precision, demand, federation().stages.cost_fn, round=jnp.int32(0), loss=loss, key=key)[0]
 
 
 @jax.jit
-def train_one(model, client, precision, shard):
+def train_one(model, client, precision, local_data):
     """What a client does after it has chosen: its upload as the server sees it, and what it reports."""
-    stages, key = parts().stages, stream(KEY, Stream.CLIENT, 0, client)
-    images, dead = parts().data.images, none_dead(model)
-    trained, loss, dead = stages.local_train(model, precision, shard, images, dead, learning_rate=RATE, key=key)
+    stages, key = federation().stages, stream(KEY, Stream.CLIENT, 0, client)
+    images, dead = federation().data.images, none_dead(model)
+    trained, loss, dead = stages.local_train(model, precision, local_data, images, dead, learning_rate=RATE, key=key)
     private = stream(key, Stream.COMPRESS)
     shared = stream(KEY, Stream.DITHER, 0, client)
     context = Context(client, jnp.int32(0), precision, loss, shared)
@@ -94,7 +95,7 @@ def train_one(model, client, precision, shard):
 @functools.cache
 def by_hand(cohort_size: int = CLIENTS) -> tuple[FederationState, ClientResults]:
     """The same round as a loop over single clients."""
-    data, start = parts().data, first_state()
+    data, start = federation().data, first_state()
     own = lambda tree, client: jax.tree.map(lambda leaf: leaf[client], tree)  # noqa: E731
     stack = lambda trees: jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)  # noqa: E731
     chosen = [
@@ -103,15 +104,16 @@ def by_hand(cohort_size: int = CLIENTS) -> tuple[FederationState, ClientResults]
     ]
     cohort = sample_cohort(stream(KEY, Stream.COHORT, 0), CLIENTS, cohort_size)
     models, payloads, losses, dead, updates = zip(
-        *(train_one(start.model, client, chosen[client], own(data.shards, client)) for client in cohort.tolist()),
+        *(train_one(start.model, client, chosen[client], own(data.local_data, client)) for client in cohort.tolist()),
         strict=True,
     )
     examples = data.num_examples[cohort]
     aggregated = server.aggregate(
-        stack(models), examples, rounding=parts().recipe.rounding, key=stream(KEY, Stream.AGGREGATE, 0)
+        stack(models), examples, rounding=federation().stages.recipe.rounding, key=stream(KEY, Stream.AGGREGATE, 0)
     )
     bits = stack([chosen[client] for client in cohort.tolist()])
-    cost = parts().stages.cost_fn(bits)
+    cost = federation().stages.cost_fn(bits)
+    broadcast = size(whole_model(start.model, 8), 8 * size_of(start.model))
     yes = jnp.ones(cohort_size, bool)
     samples = examples.astype(jnp.float32)
     nothing = jnp.zeros(cohort_size)
@@ -120,17 +122,15 @@ def by_hand(cohort_size: int = CLIENTS) -> tuple[FederationState, ClientResults]
         client=cohort,
         precision=bits,
         cost=cost,
-        up=stack(payloads),
+        up_size=stack(payloads),
         uploaded=yes,
-        down=size(whole_model(start.model, 8), 8 * size_of(start.model)),
-        whole_down_bits=jnp.zeros(cohort_size, jnp.int32),
-        extra_down_bits=jnp.zeros(cohort_size, jnp.int32),
+        down_size=stack([broadcast] * cohort_size),
         examples=examples,
         loss=jnp.stack(losses),
         dead=jnp.stack(dead),
         update=jnp.stack(updates),
         lap=timing.Lap(nothing, compute, nothing, energy, yes, yes),
-        seconds=compute.max(),
+        virtual_seconds=compute.max(),
     )
     state = start._replace(
         round=start.round + 1,
@@ -144,12 +144,12 @@ def by_hand(cohort_size: int = CLIENTS) -> tuple[FederationState, ClientResults]
 
 
 def test_the_setup_is_not_trivial():
-    assert len(set(parts().data.num_examples.tolist())) > 1
+    assert len(set(federation().data.num_examples.tolist())) > 1
     _, results = by_hand()
     assert len({tuple(bits) for bits in np.stack(results.precision).T.tolist()}) > 1
     changed = [
         (old != new).any()
-        for old, new in zip(jax.tree.leaves(parts().model), jax.tree.leaves(by_hand()[0].model), strict=True)
+        for old, new in zip(jax.tree.leaves(federation().first_model), jax.tree.leaves(by_hand()[0].model), strict=True)
     ]
     assert all(changed)
 
@@ -166,7 +166,7 @@ def test_a_round_is_a_plain_loop_over_clients_bit_for_bit(executor, cohort_size)
 def test_a_clients_result_does_not_depend_on_who_else_takes_part():
     _, everyone = one_round("map")
     state, some = one_round("shard", 3)
-    for field in ("loss", "up", "examples", "update", "dead"):
+    for field in ("loss", "up_size", "examples", "update", "dead"):
         of_some = jax.tree.map(lambda leaf: leaf[some.client], getattr(everyone, field))
         jax.tree.map(np.testing.assert_array_equal, getattr(some, field), of_some)
     absent = np.setdiff1d(np.arange(CLIENTS), some.client)
@@ -180,21 +180,21 @@ def test_a_second_round_other_bits_and_another_learning_rate_compile_nothing():
     state = first_state()
     for rate, weights in ((8.0, 8), (0.125, 5), (1.0, 2)):
         state = state._replace(precision=state.precision._replace(weights=jnp.full(CLIENTS, weights, jnp.int32)))
-        state, _ = run_round(state, parts().data, jax.random.key(weights), jnp.float32(rate))
+        state, _ = run_round(state, federation().data, jax.random.key(weights), jnp.float32(rate))
     assert int(state.round) == 3
     assert run_round._cache_size() == 1
 
 
 def test_another_key_trains_another_model_and_the_same_key_the_same():
     model = one_round("map")[0].model
-    again, _ = round_of("map", CLIENTS)(first_state(), parts().data, KEY, RATE)
+    again, _ = round_of("map", CLIENTS)(first_state(), federation().data, KEY, RATE)
     chex.assert_trees_all_equal(jax.tree.map(np.asarray, again.model), model)
-    other, _ = round_of("map", CLIENTS)(first_state(), parts().data, jax.random.key(4), RATE)
+    other, _ = round_of("map", CLIENTS)(first_state(), federation().data, jax.random.key(4), RATE)
     with pytest.raises(AssertionError):
         chex.assert_trees_all_equal(jax.tree.map(np.asarray, other.model), model)
 
 
 def test_a_round_leaves_the_first_model_alone():
-    before = jax.tree.map(np.array, parts().model)
+    before = jax.tree.map(np.array, federation().first_model)
     one_round("map")
-    chex.assert_trees_all_equal(jax.tree.map(np.asarray, parts().model), before)
+    chex.assert_trees_all_equal(jax.tree.map(np.asarray, federation().first_model), before)

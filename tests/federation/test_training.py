@@ -8,15 +8,9 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from halo_jax.federation.local_training import (
-    Images,
-    LossSum,
-    Shard,
-    batch_order,
-    local_steps,
-    make_local_train,
-    normalise,
-)
+from halo_jax.federation.local_data import Images, LocalData, batch_order, local_steps, normalise
+from halo_jax.federation.local_training import make_local_train
+from halo_jax.federation.loss_sum import LossSum
 from halo_jax.numerics.dead_layers import none_dead
 from halo_jax.numerics.layers import QuantDense
 from halo_jax.numerics.quantize import uniform_like
@@ -52,10 +46,10 @@ def data_of(size=20):
     return Images(jnp.asarray(images, jnp.uint8), jnp.asarray(labels, jnp.int32))
 
 
-def shard_of(real, padding=0):
+def local_data_of(real, padding=0):
     """`real` examples, then padding that points at some image."""
     mask = np.arange(real + padding) < real
-    return Shard(jnp.asarray(np.where(mask, np.arange(real + padding) * 2 % 19, 19), jnp.int32), jnp.asarray(mask))
+    return LocalData(jnp.asarray(np.where(mask, np.arange(real + padding) * 2 % 19, 19), jnp.int32), jnp.asarray(mask))
 
 
 def masters():
@@ -85,36 +79,36 @@ def test_pixels_lie_between_minus_one_and_one():
 @pytest.mark.parametrize(("examples", "batch", "epochs", "steps"), [(10, 4, 1, 3), (8, 4, 3, 6), (1, 32, 2, 2)])
 def test_steps_see_each_example_once_an_epoch(examples, batch, epochs, steps):
     assert local_steps(examples, batch, epochs) == steps
-    order = jax.eval_shape(lambda: batch_order(shard_of(examples), batch, epochs, KEY))
+    order = jax.eval_shape(lambda: batch_order(local_data_of(examples), batch, epochs, KEY))
     assert [part.shape for part in order] == [(steps, batch)] * 2
 
 
 def test_each_epoch_is_a_permutation_of_the_real_examples():
-    shard = shard_of(11, padding=4)
-    indices, mask = order_of(shard, 4, 3, KEY)
+    local_data = local_data_of(11, padding=4)
+    indices, mask = order_of(local_data, 4, 3, KEY)
     epochs = []
     for index, real in zip(np.split(np.asarray(indices), 3), np.split(np.asarray(mask), 3), strict=True):
         assert real.ravel().tolist() == [True] * 11 + [False] * 5  # padding last
         epochs.append(index.ravel()[:11].tolist())
-        assert sorted(epochs[-1]) == sorted(np.asarray(shard.indices)[:11].tolist())
+        assert sorted(epochs[-1]) == sorted(np.asarray(local_data.indices)[:11].tolist())
     assert len({tuple(epoch) for epoch in epochs}) == 3
-    other = order_of(shard, 4, 3, jax.random.key(8))[0]
+    other = order_of(local_data, 4, 3, jax.random.key(8))[0]
     assert not np.array_equal(other, indices)
 
 
 def test_padding_does_not_change_the_order():
-    alone = np.asarray(order_of(shard_of(11), 4, 3, KEY)[0]).reshape(3, -1)[:, :11]
-    padded = np.asarray(order_of(shard_of(11, padding=4), 4, 3, KEY)[0]).reshape(3, -1)[:, :11]
+    alone = np.asarray(order_of(local_data_of(11), 4, 3, KEY)[0]).reshape(3, -1)[:, :11]
+    padded = np.asarray(order_of(local_data_of(11, padding=4), 4, 3, KEY)[0]).reshape(3, -1)[:, :11]
     np.testing.assert_array_equal(alone, padded)
 
 
 @pytest.mark.parametrize(("make", "epochs", "rate"), [(wage, 1, 1), (wage, 2, 1), (float32, 2, 0.1)])
 def test_padding_does_not_change_what_is_learnt(make, epochs, rate):
-    """A client's shard is padded to the largest of all clients': who they are must not matter, nor momentum."""
+    """A client's data are padded to the largest of all clients': who they are must not matter, nor momentum."""
     train, start = trainer(make, epochs), masters() if make is wage else from_codes(masters())
     alone, padded = (
-        train(start, bits_of(4, 6, 8), shard, data_of(), learning_rate=jnp.float32(rate), key=KEY)
-        for shard in (shard_of(6), shard_of(6, padding=7))
+        train(start, bits_of(4, 6, 8), local_data, data_of(), learning_rate=jnp.float32(rate), key=KEY)
+        for local_data in (local_data_of(6), local_data_of(6, padding=7))
     )
     equal(alone, padded)
     assert not np.array_equal(alone[0]["QuantDense_0"]["kernel"], start["QuantDense_0"]["kernel"])
@@ -122,12 +116,12 @@ def test_padding_does_not_change_what_is_learnt(make, epochs, rate):
 
 def test_local_training_is_steps_of_the_integer_twin():
     """Six examples in batches of four, twice: the last batch of an epoch is half padding."""
-    bits, eta, shard, data = (4, 6, 8), 1, shard_of(6), data_of()
+    bits, eta, local_data, data = (4, 6, 8), 1, local_data_of(6), data_of()
     train = trainer(wage, 2)
-    found, loss = train(masters(), bits_of(*bits), shard, data, learning_rate=jnp.float32(eta), key=KEY)
+    found, loss = train(masters(), bits_of(*bits), local_data, data, learning_rate=jnp.float32(eta), key=KEY)
     names = ("QuantDense_0", "QuantDense_1")
     codes, losses = [np.asarray(masters()[name]["kernel"]) for name in names], 0.0
-    order = order_of(shard, 4, 2, stream(KEY, Stream.SHUFFLE))
+    order = order_of(local_data, 4, 2, stream(KEY, Stream.SHUFFLE))
     for number, (indices, mask) in enumerate(zip(*map(np.asarray, order), strict=True)):
         draws = uniform_like(stream(KEY, Stream.UPDATE, number), from_codes(masters()))
         noise = [np.asarray(draws[name]["kernel"], np.float64) for name in names]
@@ -147,22 +141,22 @@ def test_wage_learns_and_changed_bits_compile_nothing():
     for round in range(12):
         bits = bits_of(8, 8, 8) if round % 2 else bits_of(6, 8, 6)
         rate = jnp.float32(4 if round < 8 else 0.5)
-        model, loss = train(model, bits, shard_of(10), data_of(), learning_rate=rate, key=jax.random.key(round))
+        model, loss = train(model, bits, local_data_of(10), data_of(), learning_rate=rate, key=jax.random.key(round))
         losses.append(float(loss))
     assert losses[-1] < losses[0] / 2
     assert train._cache_size() == compiled + 1
 
 
-def test_float32_learns_and_an_empty_shard_changes_nothing():
+def test_float32_learns_and_a_client_without_examples_changes_nothing():
     train = trainer(float32, 1)
     start = from_codes(masters())
     model, losses = start, []
     for round in range(12):
         arguments = {"learning_rate": jnp.float32(0.1), "key": jax.random.key(round)}
-        model, loss = train(model, bits_of(2, 2, 2), shard_of(10), data_of(), **arguments)
+        model, loss = train(model, bits_of(2, 2, 2), local_data_of(10), data_of(), **arguments)
         losses.append(float(loss))
     assert losses[-1] < losses[0] / 2
-    empty = shard_of(10)._replace(mask=jnp.zeros(10, bool))
+    empty = local_data_of(10)._replace(mask=jnp.zeros(10, bool))
     unchanged, loss = train(model, bits_of(2, 2, 2), empty, data_of(), **arguments)
     equal(unchanged, model)
     assert float(loss) == 0
@@ -172,12 +166,12 @@ def test_a_view_of_the_weights_is_what_the_network_computes_with_and_gradients_g
     """Seen through a coarse grid, weights train as plain ones that lie on that grid, from where they are."""
     coarse = lambda params: jax.tree.map(lambda w: jnp.round(w * 4) / 4, params)  # noqa: E731
     recipe, params = float32(momentum=0.0), from_codes(masters())
-    shard, data, dead = shard_of(4), data_of(), none_dead(params)
+    local_data, data, dead = local_data_of(4), data_of(), none_dead(params)
 
     def change(params, view):
         train = make_local_train(TwoDense(recipe.numerics), recipe, 4, 1, view)
         rate = jnp.float32(0.5)
-        new, _, _ = train(params, bits_of(8, 8, 8), shard, data, dead, learning_rate=rate, key=KEY)
+        new, _, _ = train(params, bits_of(8, 8, 8), local_data, data, dead, learning_rate=rate, key=KEY)
         return jax.tree.map(jnp.subtract, new, params)
 
     seen, plain, on_grid = change(params, coarse), change(params, None), change(coarse(params), None)

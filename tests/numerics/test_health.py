@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from halo_jax.federation.local_training import Images, Shard, make_local_train
+from halo_jax.federation.local_data import Images, LocalData
+from halo_jax.federation.local_training import make_local_train
 from halo_jax.numerics import dead_layers as health
 from halo_jax.numerics.dead_layers import KINDS, dead_codes, dead_layers, first_dead, name_tensors, none_dead
 from halo_jax.numerics.layers import QuantConv, QuantDense
@@ -42,9 +43,11 @@ def masters(conv: float = 96, dense: float = 96) -> dict:
 def train(model, precision, dead):
     rng = np.random.default_rng(1)
     images = Images(jnp.asarray(rng.integers(0, 256, (40, 6, 6, 1)), jnp.uint8), jnp.asarray(rng.integers(0, 4, 40)))
-    shard = Shard(jnp.arange(40), jnp.ones(40, bool))
+    local_data = LocalData(jnp.arange(40), jnp.ones(40, bool))
     local_train = make_local_train(Net(), wage(), 8, 1)
-    return local_train(model, precision, shard, images, dead, learning_rate=jnp.float32(8), key=jax.random.key(0))[2]
+    return local_train(model, precision, local_data, images, dead, learning_rate=jnp.float32(8), key=jax.random.key(0))[
+        2
+    ]
 
 
 @pytest.mark.parametrize("k", [2, 4, 8])
@@ -86,12 +89,12 @@ def test_the_count_goes_on_from_the_round_before_and_starts_anew_where_a_layer_l
 
 
 def test_padding_does_not_count():
-    shard = Shard(jnp.zeros(40, jnp.int32), jnp.arange(40) < 8)
+    local_data = LocalData(jnp.zeros(40, jnp.int32), jnp.arange(40) < 8)
     images = Images(jnp.zeros((1, 6, 6, 1), jnp.uint8), jnp.zeros(1, jnp.int32))
     one = make_local_train(Net(), wage(), 8, 1)
     model = masters(conv=0, dense=0)
     arguments = {"learning_rate": jnp.float32(8), "key": jax.random.key(0)}
-    dead = jax.jit(lambda m: one(m, bits(2, 8, 8), shard, images, none_dead(m), **arguments)[2])(model)
+    dead = jax.jit(lambda m: one(m, bits(2, 8, 8), local_data, images, none_dead(m), **arguments)[2])(model)
     assert np.asarray(dead).max() == 1
 
 

@@ -19,7 +19,8 @@ from halo_jax.numerics.layers import QuantConv
 from halo_jax.numerics.noise import gaussian, normal_quantiles, perturb_images, program_errors, program_weights
 from halo_jax.numerics.quantize import Numerics, fit_errors, step_size
 from halo_jax.records import run_folder
-from halo_jax.runner.build import assemble, noise_of
+from halo_jax.runner.build import assemble
+from halo_jax.runner.build_network import noise_of
 from halo_jax.runner.run_experiment import run
 from halo_jax.types import CLEAN, Noise, Precision
 from tests.oracles import contractions_numpy
@@ -291,7 +292,7 @@ def test_impossible_noise_is_one_line(values, message):
 
 
 def test_float32_takes_noise_of_inputs():
-    parts = assemble(toy_config(arms=(), noise={"inputs": 0.1}, recipe={"name": "float32"}))
-    scores = parts.evaluate(parts.model, Precision(8, 8, 8), parts.test, KEY, 1)
-    other = parts.evaluate(parts.model, Precision(8, 8, 8), parts.test, KEY, 2)
+    federation = assemble(toy_config(arms=(), noise={"inputs": 0.1}, recipe={"name": "float32"}))
+    scores = federation.evaluate(federation.first_model, Precision(8, 8, 8), federation.test_images, KEY, 1)
+    other = federation.evaluate(federation.first_model, Precision(8, 8, 8), federation.test_images, KEY, 2)
     assert float(scores.loss) != float(other.loss)

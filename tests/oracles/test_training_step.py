@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from halo_jax.federation.local_training import normalise
+from halo_jax.federation.local_data import normalise
 from halo_jax.numerics.layers import QuantConv, QuantDense, max_pool
 from halo_jax.numerics.quantize import quantize_error, to_grid
 from halo_jax.recipes.base import squared_error

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import tensorstore
 
-from halo_jax.federation.communication import Own
-from halo_jax.federation.round import FederationState
+from halo_jax.federation.participants import ClientMemory
+from halo_jax.federation.state import FederationState
 from halo_jax.records import checkpoint
 from halo_jax.records.checkpoint import CheckpointError, Checkpoints
 from halo_jax.runtime.safe_files import draft_of
@@ -31,7 +31,7 @@ def state_of(round: int) -> FederationState:
         precision=Precision(*(jnp.full(3, bits, jnp.int32) for bits in (8, 6, 4))),
         losses=jnp.array([jnp.inf, 0.1 * round, 1e-45], jnp.float32),
         selector=(),
-        own=Own({"error": jnp.full((3, 2), 1 / 3, jnp.float32)}, ()),
+        own=ClientMemory({"error": jnp.full((3, 2), 1 / 3, jnp.float32)}, ()),
         server=(jnp.float32(0.5), jnp.int32(round)),
         dead=jnp.full((3, 2, 3), round, jnp.int32),
         spent=jnp.array([0, 0.1 * round, 1e9], jnp.float32),
@@ -137,7 +137,12 @@ def test_a_state_that_is_not_the_one_that_was_written_is_damaged_though_every_fi
 
 @pytest.mark.parametrize(
     "change",
-    [{"losses": jnp.zeros(4)}, {"losses": jnp.zeros(3, jnp.int32)}, {"own": Own((), ())}, {"selector": jnp.zeros(1)}],
+    [
+        {"losses": jnp.zeros(4)},
+        {"losses": jnp.zeros(3, jnp.int32)},
+        {"own": ClientMemory((), ())},
+        {"selector": jnp.zeros(1)},
+    ],
     ids=["shape", "dtype", "less", "more"],
 )
 def test_a_state_of_another_structure_is_never_taken(tmp_path, change):

@@ -70,16 +70,16 @@ def stopped(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def parts_and_programs():
-    parts = assemble_all(expand_arms(config_of_the_run()))
-    return parts, Programs()
+def federations_and_programs():
+    federations = assemble_all(expand_arms(config_of_the_run()))
+    return federations, Programs()
 
 
 @pytest.fixture
-def run_folder(tmp_path, request, parts_and_programs, monkeypatch) -> Path:
+def run_folder(tmp_path, request, federations_and_programs, monkeypatch) -> Path:
     """A copy of the folder that a fixture makes. What does not depend on it is made once, for speed."""
-    parts, programs = parts_and_programs
-    monkeypatch.setattr(run_experiment, "assemble_all", lambda *_: parts)
+    federations, programs = federations_and_programs
+    monkeypatch.setattr(run_experiment, "assemble_all", lambda *_: federations)
     monkeypatch.setattr(run_experiment, "Programs", lambda: programs)
     if "figures" not in request.node.name:
         monkeypatch.setattr(figures, "save_all", lambda *_: {})

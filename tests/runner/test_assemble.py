@@ -38,7 +38,7 @@ NO_DEMANDS = {f"demand__{metric}_clients": 0 for metric in ("energy", "latency",
 
 
 @pytest.fixture(scope="module")
-def parts():
+def federation():
     return assemble(tiny_config())
 
 
@@ -174,10 +174,10 @@ def test_phases_share_out_any_number_of_rounds(rounds, phases, counts):
     np.testing.assert_array_equal(rates, np.repeat(np.float32([8, 1, 0.125]), counts))
 
 
-def test_twenty_clients_are_7_for_energy_7_for_latency_and_6_for_area(parts):
+def test_twenty_clients_are_7_for_energy_7_for_latency_and_6_for_area(federation):
     expected = [Constraint.ENERGY] * 7 + [Constraint.LATENCY] * 7 + [Constraint.AREA] * 6
-    assert parts.data.demands.constraint.tolist() == expected
-    assert np.isinf(jax.tree.leaves(parts.data.demands.budget)).all()
+    assert federation.data.demands.constraint.tolist() == expected
+    assert np.isinf(jax.tree.leaves(federation.data.demands.budget)).all()
 
 
 def test_clients_beyond_the_groups_want_nothing():
@@ -186,40 +186,44 @@ def test_clients_beyond_the_groups_want_nothing():
     assert constraint == [Constraint.ENERGY, Constraint.ENERGY, Constraint.AREA, Constraint.NONE, Constraint.NONE]
 
 
-def test_a_network_is_priced_at_the_width_of_the_hardware_not_of_training(parts):
-    priced = lambda parts: jax.tree.map(float, parts.stages.cost_fn(Precision(*np.int32([8, 8, 8]))))  # noqa: E731
+def test_a_network_is_priced_at_the_width_of_the_hardware_not_of_training(federation):
+    def priced(federation):
+        return jax.tree.map(float, federation.stages.cost_fn(Precision(*np.int32([8, 8, 8]))))
+
+    def weights(federation):
+        return sum(leaf.size for leaf in jax.tree.leaves(federation.first_model))
+
     wider = assemble(tiny_config(width=0.2))
     cheaper = assemble(tiny_config(hardware__width=0.1))
-    weights = lambda parts: sum(leaf.size for leaf in jax.tree.leaves(parts.model))  # noqa: E731
-    assert priced(wider) == priced(parts)
-    assert weights(wider) > weights(parts) == weights(cheaper)
-    assert priced(cheaper).energy_mj < priced(parts).energy_mj
-    assert priced(cheaper).latency_s < priced(parts).latency_s
+    assert priced(wider) == priced(federation)
+    assert weights(wider) > weights(federation) == weights(cheaper)
+    assert priced(cheaper).energy_mj < priced(federation).energy_mj
+    assert priced(cheaper).latency_s < priced(federation).latency_s
 
 
-def test_the_model_travels_in_the_dtype_of_its_recipe(parts):
-    assert {leaf.dtype.name for leaf in jax.tree.leaves(parts.model)} == {"int8"}
+def test_the_model_travels_in_the_dtype_of_its_recipe(federation):
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(federation.first_model)} == {"int8"}
     floats = assemble(tiny_config(recipe__name="float32"))
-    assert {leaf.dtype.name for leaf in jax.tree.leaves(floats.model)} == {"float32"}
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(floats.first_model)} == {"float32"}
     np.testing.assert_array_equal(floats.learning_rates[:1], np.float32([0.05]))
 
 
-def test_the_seed_decides_the_first_model_and_the_shards(parts):
+def test_the_seed_decides_the_first_model_and_the_shards(federation):
     same, other = assemble(tiny_config()), assemble(tiny_config(seed=1))
-    for field in ("model", "data"):
-        leaves = [jax.tree.leaves(getattr(each, field)) for each in (parts, same, other)]
+    for field in ("first_model", "data"):
+        leaves = [jax.tree.leaves(getattr(each, field)) for each in (federation, same, other)]
         assert all(np.array_equal(a, b) for a, b in zip(leaves[0], leaves[1], strict=True))
         assert not all(np.array_equal(a, b) for a, b in zip(leaves[0], leaves[2], strict=True))
 
 
-def test_a_selector_reduces_in_the_rounds_that_the_config_names(parts):
+def test_a_selector_reduces_in_the_rounds_that_the_config_names(federation):
     selector = make_selector(tiny_config(selector__name="halo_ps", selector__reduce_rounds=(2,)))
-    demand = jax.tree.map(lambda leaf: leaf[0], parts.data.demands)
+    demand = jax.tree.map(lambda leaf: leaf[0], federation.data.demands)
     start = Precision(*(jax.numpy.int32(8) for _ in range(3)))
 
     @jax.jit
     def select(round):
-        cost_fn = parts.stages.cost_fn
+        cost_fn = federation.stages.cost_fn
         return selector.select((), start, demand, cost_fn, round=round, loss=np.inf, key=jax.random.key(0))[0]
 
     assert [sum(map(int, select(round))) for round in range(3)] == [24, 22, 24]

@@ -10,10 +10,11 @@ from jax import export, lax
 
 from halo_jax.config import default
 from halo_jax.federation import clients
-from halo_jax.federation.round import init_state, make_run_round
+from halo_jax.federation.round import make_run_round
+from halo_jax.federation.state import init_state
 from halo_jax.numerics import native
 from halo_jax.numerics.layers import QuantConv
-from halo_jax.runner.build import Parts, assemble
+from halo_jax.runner.build import Federation, assemble
 from halo_jax.types import Precision
 
 CLIENTS = 3
@@ -37,7 +38,7 @@ def use(monkeypatch):
 
 
 @functools.cache
-def parts(model: str, clients: int = CLIENTS + 1) -> Parts:
+def federation_of(model: str, clients: int = CLIENTS + 1) -> Federation:
     config = default()
     config.model, config.width, config.batch_size = model, {"vgg7": 1 / 16, "small_cnn": 1 / 4}[model], 16
     config.dataset, config.train_examples = "synthetic", 48
@@ -48,16 +49,15 @@ def parts(model: str, clients: int = CLIENTS + 1) -> Parts:
 
 def round_and_arguments(executor: str, model: str):
     """`run_round` with its key as plain numbers, which an exported program needs, and one call's arguments."""
-    run_round = make_run_round(parts(model).stages, parts(model).recipe, CLIENTS, executor, chunk_size=2)
-    state = init_state(
-        parts(model).model, Precision(8, 8, 8), CLIENTS + 1, parts(model).stages, parts(model).recipe, executor
-    )
+    federation = federation_of(model)
+    run_round = make_run_round(federation.stages, CLIENTS, executor, chunk_size=2)
+    state = init_state(federation.first_model, Precision(8, 8, 8), CLIENTS + 1, federation.stages, executor)
 
     def with_raw_key(state, data, key, rate):
         return run_round(state, data, jax.random.wrap_key_data(key), rate)
 
     key = jax.random.key_data(jax.random.key(0))
-    return jax.jit(with_raw_key, donate_argnums=0), (state, parts(model).data, key, jnp.float32(1))
+    return jax.jit(with_raw_key, donate_argnums=0), (state, federation.data, key, jnp.float32(1))
 
 
 def faults(program: str) -> set[str]:
@@ -83,13 +83,13 @@ def test_a_round_compiles_to_fast_convolutions_and_nothing_that_waits_for_python
 
 def test_a_further_client_takes_the_memory_of_its_master_and_little_more():
     def temporary_bytes(clients: int) -> int:
-        one = parts("small_cnn", clients)
-        run_round = make_run_round(one.stages, one.recipe, clients, "map")
-        state = init_state(one.model, Precision(8, 8, 8), clients, one.stages, one.recipe)
-        lowered = run_round.lower(state, one.data, jax.random.key(0), jnp.float32(1))
+        federation = federation_of("small_cnn", clients)
+        run_round = make_run_round(federation.stages, clients, "map")
+        state = init_state(federation.first_model, Precision(8, 8, 8), clients, federation.stages)
+        lowered = run_round.lower(state, federation.data, jax.random.key(0), jnp.float32(1))
         return lowered.compile().memory_analysis().temp_size_in_bytes
 
-    master = sum(leaf.nbytes for leaf in jax.tree.leaves(parts("small_cnn").model))
+    master = sum(leaf.nbytes for leaf in jax.tree.leaves(federation_of("small_cnn").first_model))
     assert (temporary_bytes(48) - temporary_bytes(8)) / 40 < 1.25 * master
 
 

@@ -1,5 +1,7 @@
 """Runs that go through one program together are the runs that each would be alone, to the bit."""
 
+from pathlib import Path
+
 import pytest
 
 from halo_jax.config.arms import expand_arms
@@ -75,8 +77,8 @@ def test_a_stopped_stack_goes_on_and_a_run_that_lags_behind_goes_by_itself(alone
 def arms_of(**values) -> list[Arm]:
     config = config_of(seeds=(), **values)
     configs = expand_arms(config)
-    parts = assemble_all(configs, first_models=False)
-    return [Arm(name, configs[name], parts[name], None, name, name) for name in configs]
+    federations = assemble_all(configs, first_models=False)
+    return [Arm(name, configs[name], federations[name], Path(), name, name) for name in configs]
 
 
 def test_runs_share_a_program_if_they_differ_in_data_alone():
@@ -95,7 +97,8 @@ def test_runs_share_a_program_if_they_differ_in_data_alone():
     free, limited = arms_of(arms=paces, cohort_size=0)
     assert program_key(free) != program_key(limited)
     assert ours == program_key(arms_of(arms=("halo_ps:clock.deadline_s=9",))[0])
-    same_sizes = other.parts.data.shards.mask.shape == arms_of(arms=("8-8-8",))[0].parts.data.shards.mask.shape
+    (plain,) = arms_of(arms=("8-8-8",))
+    same_sizes = other.federation.data.local_data.mask.shape == plain.federation.data.local_data.mask.shape
     assert (program_key(other) == base) == same_sizes
 
 
