@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from halo_jax.datasets import DATASETS, Dataset
     from halo_jax.hardware import PLATFORMS
     from halo_jax.models import MODELS
+    from halo_jax.numerics.arithmetic import Arithmetic
     from halo_jax.numerics.layers import QuantConv, QuantDense, max_pool
-    from halo_jax.numerics.quantize import Numerics, quantize_activation, quantize_error, quantize_weight
+    from halo_jax.numerics.quantize import quantize_activation, quantize_error, quantize_weight
+    from halo_jax.numerics.wage import Numerics
     from halo_jax.recipes import RECIPES
     from halo_jax.runner.run_experiment import run
     from halo_jax.selectors import SELECTORS
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 _NAMESPACES = ("compressors", "config", "datasets", "hardware", "models", "recipes", "records", "selectors")
 _NAMES = {  # the module that has each, and its name there where it is another
+    "Arithmetic": "numerics.arithmetic",
     "COMPRESSORS": "compressors",
     "Constraint": "types",
     "ConfigError": "config",
@@ -48,7 +51,7 @@ _NAMES = {  # the module that has each, and its name there where it is another
     "LayerShape": "types",
     "MODELS": "models",
     "Noise": "types",
-    "Numerics": "numerics.quantize",
+    "Numerics": "numerics.wage",
     "PLATFORMS": "hardware",
     "Precision": "types",
     "QuantConv": "numerics.layers",
@@ -71,6 +74,7 @@ __all__ = [
     "PLATFORMS",
     "RECIPES",
     "SELECTORS",
+    "Arithmetic",
     "ConfigError",
     "Constraint",
     "Cost",

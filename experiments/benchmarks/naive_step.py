@@ -17,8 +17,8 @@ from jax import lax
 from timing import serve
 
 from halo_jax.federation.local_data import batch_order, normalise
-from halo_jax.numerics.layers import layer_scale
-from halo_jax.numerics.quantize import DEFAULT, quantize_activation, quantize_error, quantize_weight
+from halo_jax.numerics.quantize import quantize_activation, quantize_error, quantize_weight
+from halo_jax.numerics.wage import DEFAULT
 from halo_jax.recipes import Recipe
 from halo_jax.types import Precision, Stream, stream
 
@@ -29,7 +29,7 @@ def network(params, images: jax.Array, bits: Precision) -> jax.Array:
     def layer(x, name, contract):
         x = quantize_activation(quantize_error(x, bits.errors), bits.activations)
         kernel = params[name]["kernel"]
-        scale = layer_scale(math.prod(kernel.shape[:-1]), DEFAULT)
+        scale = DEFAULT.output_scale(math.prod(kernel.shape[:-1]))
         return contract(x, quantize_weight(kernel, bits.weights)) / scale
 
     def conv(x, w):

@@ -12,7 +12,6 @@ from halo_jax.federation.local_data import Images, LocalData
 from halo_jax.federation.local_training import make_local_train
 from halo_jax.models import MODELS, layer_shapes
 from halo_jax.numerics.dead_layers import none_dead
-from halo_jax.numerics.layers import weight_limit
 from halo_jax.recipes import RECIPES, Recipe
 from halo_jax.types import Precision
 
@@ -60,7 +59,7 @@ def _models(module: nn.Module, recipe: Recipe, image: tuple[int, ...], clients: 
     shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.zeros((1, *image)), Precision(8, 8, 8)))
 
     def draw(leaf: jax.ShapeDtypeStruct) -> jax.Array:
-        limit = weight_limit(math.prod(leaf.shape[:-1]), recipe.numerics)
+        limit = recipe.numerics.weight_limit(math.prod(leaf.shape[:-1]))
         return jnp.asarray(rng.uniform(-limit, limit, (clients, *leaf.shape)), jnp.float32)
 
     return recipe.encode(jax.tree.map(draw, shapes["params"]))

@@ -11,7 +11,7 @@ class TwoConvolutions(nn.Module):
 
     num_classes: int
     width: float = 1.0
-    numerics: hj.Numerics | None = hj.Numerics()
+    numerics: hj.Arithmetic | None = hj.Numerics()
 
     @nn.compact
     def __call__(self, images: jax.Array, precision: hj.Precision | None = None) -> jax.Array:

@@ -19,7 +19,7 @@ class OwnModel(nn.Module):
 
     num_classes: int
     width: float = 1.0
-    numerics: hj.Numerics | None = hj.Numerics()
+    numerics: hj.Arithmetic | None = hj.Numerics()
 
     @nn.compact
     def __call__(self, images, precision=None):

@@ -8,8 +8,9 @@ import jax
 from flax import linen as nn
 
 from halo_jax.models.base import channels, layer_precisions
+from halo_jax.numerics.arithmetic import Arithmetic
 from halo_jax.numerics.layers import QuantConv, QuantDense, max_pool
-from halo_jax.numerics.quantize import DEFAULT, Numerics
+from halo_jax.numerics.wage import DEFAULT
 from halo_jax.types import Precision
 
 
@@ -18,7 +19,7 @@ class SmallCNN(nn.Module):
 
     num_classes: int
     width: float = 1.0
-    numerics: Numerics | None = DEFAULT
+    numerics: Arithmetic | None = DEFAULT
 
     @nn.compact
     def __call__(self, images: jax.Array, precision: Precision | None = None) -> jax.Array:

@@ -1,9 +1,9 @@
 """Convolution and dense product on the grid, with their own backward rules: exact and fast.
 
 The errors that come back are fitted to their grid; forward, input-gradient and weight-gradient contractions have exact
-sums. How they run is the platform's: on a CPU client by client in canonical form (`canonical.py`), also under `vmap`,
-where batched weights would become a grouped convolution, ten times slower; on an accelerator as dot products batched
-over clients (`batched.py`). All give the same bits.
+sums. How they run is the platform's: on a CPU client by client in canonical form (`contraction_cpu.py`), also under
+`vmap`, where batched weights would become a grouped convolution, ten times slower; on an accelerator as dot products
+batched over clients (`contraction_accelerator.py`). All give the same bits.
 
 Where crossbars are noisy (`noise.py`), what they hold has more than 8 bits: it comes in two operands, each with exact
 sums, and the results are added.
@@ -50,7 +50,10 @@ def named_layer(name: str) -> LayerShape | None:
 @functools.cache
 def _node(name: str, contract: Callable[..., jax.Array], *static: Any) -> Callable[..., jax.Array]:
     """`contract` as one node of the traced program, whose name says which layer it is, however it is lowered."""
-    call = lambda *operands: contract(*operands, *static)  # noqa: E731
+
+    def call(*operands):
+        return contract(*operands, *static)
+
     call.__name__ = name
     return jax.jit(call)
 

@@ -1,4 +1,5 @@
 """The k-bit grid and the quantisers of WAGE: weights, activations, errors, and stochastic rounding.
+
 With sigma(k) = 2^(1-k), S(k) = 2^(k-1) and M(k) = S(k) - 1, the grid of k bits is n * sigma(k) for whole |n| <= M(k).
 Values are carried as float32 on the grid, which is exact; bits may be traced int32, so one compiled program serves
 every precision.
@@ -10,9 +11,8 @@ every precision.
 Source: Wu et al., "Training and Inference with Integers in Deep Neural Networks", ICLR 2018 (arXiv 1802.04680).
 """
 
-import dataclasses
 import functools
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,38 +20,10 @@ import numpy as np
 from jax import lax
 
 from halo_jax.numerics import native
-from halo_jax.types import CLEAN, Noise
 
 _MANTISSA = 0x7FFFFF
 _EXPONENT = 0x7F800000
 _SQRT2_MANTISSA = 0x3504F3  # mantissa field of the float32 just below sqrt(2)
-
-
-@dataclasses.dataclass(frozen=True)
-class Numerics:
-    """The static options of low-precision arithmetic that layers read; bits are not here, they are traced.
-
-    Attributes:
-      min_limit: L_min, the smallest limit of initial weights and the numerator of the layer scale alpha.
-      order: `wage` quantises activations and errors at a layer's input, after pooling and ReLU; `neurosim` at a
-        layer's output, before them.
-      input_bits: bits of the network's input; 0 means the client's activation bits.
-      shift: how Shift picks its power of two.
-      error_rounding: rounding of errors; `stochastic` draws from the linen rng stream `error`.
-      exact: every sum of products is exact and independent of its order, for any operands on the grid.
-      noise: of the weights and errors in crossbars; it draws from the linen rng stream `noise`.
-    """
-
-    min_limit: float = 0.75
-    order: Literal["wage", "neurosim"] = "wage"
-    input_bits: int = 0
-    shift: Literal["round", "ceil"] = "round"
-    error_rounding: Literal["nearest", "stochastic"] = "nearest"
-    exact: bool = True
-    noise: Noise = CLEAN
-
-
-DEFAULT = Numerics()
 
 
 def step_size(bits: Any) -> jax.Array:
@@ -65,16 +37,31 @@ def levels(bits: Any) -> jax.Array:
 
 
 def to_grid(x: jax.Array, bits: Any) -> jax.Array:
-    """Q(x, k) = sigma(k) * clip(round(x / sigma(k)), -M(k), M(k)), half to even. Not differentiable by itself."""
+    """Q(x, k) = sigma(k) * clip(round(x / sigma(k)), -M(k), M(k)), half to even. Not differentiable by itself.
+
+    Args:
+      x: float32, any shape.
+      bits: k, 2 to 8 for operands of exact sums; an int or traced int32.
+
+    Returns:
+      float32 of x's shape, within 1 - sigma(k) of zero.
+    """
     scale = levels(bits)
     return jnp.clip(jnp.round(x * scale), 1 - scale, scale - 1) * step_size(bits)
 
 
 def shift(x: jax.Array, mode: str = "round") -> jax.Array:
-    """Shift(x) = 2^round(log2 x) for x >= 0, with Shift(0) = 1; `ceil` takes 2^ceil(log2 x).
+    """Shift(x) = 2^round(log2 x) for x >= 0, with Shift(0) = 1.
 
     Reads the float's own fields: the exponent, plus one when the mantissa lies above sqrt(2) (above 1 for `ceil`).
     exp2 and log2 are inexact on some backends.
+
+    Args:
+      x: float32, any shape, not negative.
+      mode: `round`, or `ceil`, which takes 2^ceil(log2 x).
+
+    Returns:
+      float32 powers of two of x's shape.
     """
     threshold = _SQRT2_MANTISSA if mode == "round" else 0
     fields = lax.bitcast_convert_type(jnp.asarray(x, jnp.float32), jnp.int32)
@@ -88,8 +75,14 @@ def host_shift(x: float) -> float:
     return float(np.ldexp(1.0, int(exponent) - int(mantissa < 2**-0.5)))
 
 
+def floor_power(x: jax.Array) -> jax.Array:
+    """2^floor(log2 x) for float32 x >= 0, and 1 where x is zero (or too small for a normal float32)."""
+    power = lax.bitcast_convert_type(lax.bitcast_convert_type(x, jnp.int32) & _EXPONENT, jnp.float32)
+    return jnp.where(power > 0, power, 1.0)
+
+
 def uniform_16(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Uniform numbers in [0, 1) in steps of 2^-16, float32: 16 random bits a draw."""
+    """Uniform numbers in [0, 1) in steps of 2^-16, float32 of `shape`: 16 random bits a draw."""
 
     def by_jax(key: jax.Array) -> jax.Array:
         return jax.random.bits(key, shape, jnp.uint16).astype(jnp.float32) * 2.0**-16
@@ -99,7 +92,15 @@ def uniform_16(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 
 def uniform_like(key: jax.Array, tree: Any) -> Any:
-    """`uniform_16` for every tensor of a tree from one draw over all of them: one hash to compile instead of many."""
+    """`uniform_16` for every tensor of a tree from one draw over all of them: one hash to compile instead of many.
+
+    Args:
+      key: random key.
+      tree: arrays, of which only shapes and structure count.
+
+    Returns:
+      The same tree of float32 in [0, 1).
+    """
     leaves, structure = jax.tree.flatten(tree)
     ends = np.cumsum([leaf.size for leaf in leaves])
     parts = jnp.split(uniform_16(key, (int(ends[-1]),)), ends[:-1])
@@ -111,6 +112,13 @@ def stochastic_round(x: jax.Array, noise: jax.Array) -> jax.Array:
 
     Exact for noise in steps of 2^-24. Noise sees nothing of x below its own steps, so that is cut off first; what is
     left of x above its floor then adds to u without rounding, also where XLA fuses the product that made x.
+
+    Args:
+      x: float32, any shape.
+      noise: u, float32 of x's shape.
+
+    Returns:
+      Whole numbers, float32 of x's shape.
     """
     cut = jnp.floor(x * 2.0**24) * 2.0**-24
     whole = jnp.floor(cut)
@@ -119,7 +127,15 @@ def stochastic_round(x: jax.Array, noise: jax.Array) -> jax.Array:
 
 @jax.custom_vjp
 def quantize_weight(weight: jax.Array, bits: Any) -> jax.Array:
-    """Q(w, k) for weights of any shape; the gradient passes straight through, without a clip mask."""
+    """Q(w, k); the gradient passes straight through, without a clip mask.
+
+    Args:
+      weight: float32, any shape.
+      bits: k, an int or traced int32.
+
+    Returns:
+      float32 on the grid of k bits.
+    """
     return to_grid(weight, bits)
 
 
@@ -136,7 +152,15 @@ quantize_weight.defvjp(_weight_forward, _weight_backward)
 
 @jax.custom_vjp
 def quantize_activation(activation: jax.Array, bits: Any) -> jax.Array:
-    """Q(a, k) for activations of any shape; errors pass where |a| <= 1 - sigma(k), compared before rounding."""
+    """Q(a, k); errors pass where |a| <= 1 - sigma(k), compared before rounding.
+
+    Args:
+      activation: float32, any shape.
+      bits: k, an int or traced int32.
+
+    Returns:
+      float32 on the grid of k bits.
+    """
     return to_grid(activation, bits)
 
 
@@ -174,22 +198,19 @@ def _error_backward(residuals, error):
 _quantize_error.defvjp(_error_forward, _error_backward)
 
 
-def quantize_error(x: jax.Array, bits: Any, numerics: Numerics = DEFAULT, key: jax.Array | None = None) -> jax.Array:
+def quantize_error(x: jax.Array, bits: Any, key: jax.Array | None = None, *, shift_mode: str = "round") -> jax.Array:
     """Identity forward; backward Q_E(e) = Q(e / Shift(max|e|), k), the maximum taken over the whole tensor.
 
     Args:
-      x: any shape.
-      bits: error bits k.
-      numerics: `shift` and `error_rounding` are read.
-      key: random key, needed when `error_rounding` is `stochastic`.
+      x: float32, any shape.
+      bits: error bits k, an int or traced int32.
+      key: random key of stochastic rounding; None rounds to nearest.
+      shift_mode: how Shift picks its power of two, `round` or `ceil`.
 
-    Raises:
-      ValueError: stochastic rounding without a key.
+    Returns:
+      x.
     """
-    stochastic = numerics.error_rounding == "stochastic"
-    if stochastic and key is None:
-        raise ValueError("error_rounding='stochastic' needs a random key; give key=, or the linen rng stream 'error'")
-    return _quantize_error(x, bits, key if stochastic else None, True if numerics.shift == "ceil" else None)
+    return _quantize_error(x, bits, key, True if shift_mode == "ceil" else None)
 
 
 def fit_errors(error: jax.Array, bits: Any) -> tuple[jax.Array, jax.Array]:
@@ -197,10 +218,16 @@ def fit_errors(error: jax.Array, bits: Any) -> tuple[jax.Array, jax.Array]:
 
     The unit is the smallest power of two at which nothing is clipped, so errors that are on a k-bit grid of any scale
     come back as they are, and others (an average pool between two layers, say) are rounded to k bits.
+
+    Args:
+      error: float32, any shape.
+      bits: k, an int or traced int32.
+
+    Returns:
+      The fitted errors, float32 of the same shape, and their unit, float32 `[]`.
     """
     peak = jnp.max(jnp.abs(error), initial=0.0)
-    floor = lax.bitcast_convert_type(lax.bitcast_convert_type(peak, jnp.int32) & _EXPONENT, jnp.float32)
-    floor = jnp.where(floor > 0, floor, 1.0)
+    floor = floor_power(peak)
     sigma = step_size(bits)
     unit = jnp.where(peak <= 2 * floor * (1 - sigma), 2 * floor, 4 * floor) * sigma
     return jnp.round(error / unit) * unit, unit

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from halo_jax.numerics.arithmetic import FLOAT32
 from halo_jax.parameters import rates, real
 from halo_jax.recipes.base import LOSSES, Recipe
 
@@ -24,7 +25,7 @@ def float32(
       learning_rates: one for each phase of the schedule.
     """
     return Recipe(
-        numerics=None,
+        numerics=FLOAT32,
         learning_rates=learning_rates,
         encode=lambda params: params,
         decode=lambda model: model,
@@ -32,6 +33,8 @@ def float32(
         optimizer=_sgd(momentum),
         model_bits=32,
         rounding="none",
+        low_precision=False,
+        crossbars=False,
     )
 
 

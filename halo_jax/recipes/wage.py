@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from halo_jax.numerics.quantize import Numerics, shift, step_size, stochastic_round, uniform_like
+from halo_jax.numerics.quantize import shift, step_size, stochastic_round, uniform_like
+from halo_jax.numerics.wage import Numerics
 from halo_jax.parameters import bits_or_none, rates, real, whole
 from halo_jax.recipes.base import LOSSES, Recipe
 
@@ -30,7 +31,12 @@ def wage_update(
 
     `update(gradients, state, params, *, key, learning_rate, precision=None)` returns updates that
     `optax.apply_updates` adds to parameters in [-1, 1]; parameters on the grid of `gradient_bits` stay on it.
-    `precision` is read only when `clip_bits="weights"` (the bound of WAGE's code instead of its paper).
+
+    Args:
+      gradient_bits: kG, of the master weights and their steps, 8 to 12.
+      clip_bits: the grid that bounds the master: `gradient`, or `weights`, the bound of WAGE's code instead of its
+        paper, for which `update` reads `precision`.
+      shift_mode: how Shift picks its power of two, `round` or `ceil`.
     """
 
     def update(updates, state, params=None, **extra):
@@ -59,13 +65,34 @@ def weight_update(
     bound: Any = 1 - 2.0**-7,
     shift_mode: str = "round",
 ) -> jax.Array:
-    """What one tensor changes by: clip(W - sigma(kG) * SR(eta * g / Shift(max|g|))) - W, given the noise of SR."""
+    """What one tensor changes by: clip(W - sigma(kG) * SR(eta * g / Shift(max|g|))) - W.
+
+    Args:
+      gradient: g, the sum over the batch, float32 of any shape.
+      weight: W, on the grid of `bits`, float32 of that shape.
+      noise: u of stochastic rounding, float32 of that shape in [0, 1).
+      learning_rate: eta, a number or traced float32 `[]`.
+      bits: kG.
+      bound: the largest weight.
+      shift_mode: how Shift picks its power of two, `round` or `ceil`.
+
+    Returns:
+      float32 of the same shape, to be added to the weight.
+    """
     scaled = learning_rate * (gradient / shift(jnp.max(jnp.abs(gradient), initial=0.0), shift_mode))
     return jnp.clip(weight - stochastic_round(scaled, noise) * step_size(bits), -bound, bound) - weight
 
 
 def to_codes(params: Any, bits: int = 8) -> Any:
-    """Float weights in [-1, 1] -> master codes, int8 (int16 above 8 bits), rounded half to even and clipped."""
+    """Float weights in [-1, 1] -> master codes, rounded half to even and clipped.
+
+    Args:
+      params: float32 weights, any tree.
+      bits: kG, 8 to 12.
+
+    Returns:
+      The same tree of int8, int16 above 8 bits.
+    """
     scale = 2 ** (bits - 1)
     dtype = jnp.int8 if bits <= 8 else jnp.int16
     return jax.tree.map(lambda w: jnp.clip(jnp.round(w * scale), 1 - scale, scale - 1).astype(dtype), params)
@@ -107,7 +134,14 @@ def wage(
     """
     floating = aggregation == "none"
     return Recipe(
-        numerics=Numerics(min_limit, order, input_bits, shift, error_rounding, exact),
+        numerics=Numerics(
+            min_limit=min_limit,
+            order=order,
+            input_bits=input_bits,
+            shift=shift,
+            error_rounding=error_rounding,
+            exact=exact,
+        ),
         learning_rates=learning_rates,
         encode=(lambda params: params) if floating else (lambda params: to_codes(params, gradient_bits)),
         decode=(lambda model: model) if floating else (lambda model: from_codes(model, gradient_bits)),
@@ -115,4 +149,6 @@ def wage(
         optimizer=wage_update(gradient_bits, clip_bits, shift),
         model_bits=32 if floating else gradient_bits,
         rounding=aggregation,
+        low_precision=True,
+        crossbars=True,
     )

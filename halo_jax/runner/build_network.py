@@ -1,6 +1,5 @@
 """The network of an experiment in a recipe's arithmetic and noise: to train, to test, and as the first model."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -95,16 +94,13 @@ def noise_of(config: Config, phase: Literal["training", "inference"]) -> Noise:
 
 def _module(config: Config, num_classes: int, recipe: Recipe, noise: Noise) -> nn.Module:
     """The network with noise in its crossbars."""
-    numerics = recipe.numerics
-    if numerics is not None:
-        numerics = dataclasses.replace(numerics, noise=noise)
-    elif noise.in_crossbars:
+    if noise.in_crossbars and not recipe.crossbars:
         field = "weights" if noise.weights else "errors"
         raise ConfigError(
             f"noise.{field}={config.noise[field]:g} is noise of crossbars, which recipe.name={config.recipe.name!r} "
-            "does not use; allowed: recipe.name='wage', or noise.inputs"
+            "does not use; allowed: a recipe that does, such as recipe.name='wage', or noise.inputs"
         )
-    return make_model(config, num_classes, config.width, numerics=numerics)
+    return make_model(config, num_classes, config.width, numerics=recipe.numerics.with_noise(noise))
 
 
 def check_payload(config: Config, model: Any, bits: int, about: str = "") -> None:

@@ -204,8 +204,8 @@ def summary(arm: Arm, run: Run, model: Any, scores: Scores) -> dict[str, Any]:
 
 
 def kernels(federation: Federation) -> str:
-    """Which kernels multiply: "native", or "xla" and why; float32 training has none of our own."""
-    return "xla" if federation.stages.recipe.numerics is None else contraction.kernels()
+    """Which kernels multiply: "native", or "xla" and why; only products of codes have kernels of our own."""
+    return contraction.kernels() if federation.stages.recipe.crossbars else "xla"
 
 
 def _versions() -> dict[str, str]:

@@ -128,7 +128,7 @@ class _Training:
         """Train from the states after `rounds_done` rounds to the end; the last states, packed."""
         config = self._config
         for arm in self._arms:
-            without_bits = arm.config.recipe.name if arm.federation.stages.recipe.numerics is None else ""
+            without_bits = "" if arm.federation.stages.recipe.low_precision else arm.config.recipe.name
             self._display.begin_arm(arm.label, config.rounds, rounds_done, without_bits)
         state = self._program.pack(states)
         for number in range(rounds_done + 1, config.rounds + 1):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from halo_jax.models import MODELS, layer_shapes
-from halo_jax.numerics.quantize import Numerics
+from halo_jax.numerics.wage import Numerics
 from halo_jax.types import Precision
 
 IMAGE, CLASSES, BATCH = (9, 8, 1), 5, 2  # odd sizes included

@@ -7,8 +7,10 @@ import pytest
 from flax import linen as nn
 
 from halo_jax.models import VGG7, SmallCNN, layer_shapes
-from halo_jax.numerics.layers import QuantConv, QuantDense, layer_scale, max_pool, weight_limit
-from halo_jax.numerics.quantize import Numerics, fit_errors
+from halo_jax.numerics.arithmetic import FLOAT32
+from halo_jax.numerics.layers import QuantConv, QuantDense, max_pool
+from halo_jax.numerics.quantize import fit_errors
+from halo_jax.numerics.wage import Numerics
 from halo_jax.types import Precision
 from tests.oracles import contractions_numpy, wage_numpy
 
@@ -87,7 +89,7 @@ def test_gradients_of_any_model_are_products_of_grid_values(branches, bits):
         activations = wage_numpy.grid_codes(np.asarray(inputs[index]), ba)
         exact = contractions_numpy.conv2d_gradient(activations, codes, (3, 3)) * float(unit) * 2.0 ** (1 - ba)
         np.testing.assert_array_equal(
-            np.asarray(dw[f"QuantConv_{index}"]["kernel"], np.float64) * layer_scale(kernel[..., 0].size, Numerics()),
+            np.asarray(dw[f"QuantConv_{index}"]["kernel"], np.float64) * Numerics().output_scale(kernel[..., 0].size),
             exact,
         )
     assert np.unique(np.asarray(errors["conv0"])).size > 2**be  # the average pool left the grid: fitting was needed
@@ -131,15 +133,15 @@ def test_forward_is_the_sum_of_codes():
 
 def test_scales_of_vgg7_on_cifar10():
     fan_in = [shape.kernel[0] * shape.kernel[1] * shape.c_in for shape in layer_shapes(VGG7(10), (32, 32, 3))]
-    assert [layer_scale(n, Numerics()) for n in fan_in] == [2, 16, 16, 16, 16, 32, 32, 8]
+    assert [Numerics().output_scale(n) for n in fan_in] == [2, 16, 16, 16, 16, 32, 32, 8]
 
 
 def test_initial_weights_fill_their_limits():
-    assert weight_limit(4, Numerics()) == 3**0.5 / 2
-    assert weight_limit(1000, Numerics()) == 0.75
-    assert weight_limit(1000, Numerics(min_limit=0.5)) == 0.5
-    assert weight_limit(600, None) == 0.1
-    assert layer_scale(1000, None) == 1
+    assert Numerics().weight_limit(4) == 3**0.5 / 2
+    assert Numerics().weight_limit(1000) == 0.75
+    assert Numerics(min_limit=0.5).weight_limit(1000) == 0.5
+    assert FLOAT32.weight_limit(600) == 0.1
+    assert FLOAT32.output_scale(1000) == 1
     kernel = QuantDense(40).init(jax.random.key(0), jnp.zeros((1, 50)), bits_of((8, 8, 8)))["params"]["kernel"]
     assert kernel.shape == (50, 40)
     assert 0.74 < kernel.max() < 0.75

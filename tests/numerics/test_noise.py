@@ -17,7 +17,8 @@ from halo_jax.numerics.contraction import conv, dense
 from halo_jax.numerics.exact_sums import Operand, Window
 from halo_jax.numerics.layers import QuantConv
 from halo_jax.numerics.noise import gaussian, normal_quantiles, perturb_images, program_errors, program_weights
-from halo_jax.numerics.quantize import Numerics, fit_errors, step_size
+from halo_jax.numerics.quantize import fit_errors, step_size
+from halo_jax.numerics.wage import Numerics
 from halo_jax.records import run_folder
 from halo_jax.runner.build import assemble
 from halo_jax.runner.build_network import noise_of

@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from halo_jax.numerics.arithmetic import FLOAT32
 from halo_jax.recipes import float32
 
 
@@ -47,5 +48,7 @@ def test_the_model_travels_as_it_is():
     recipe, params = float32(), {"a": jnp.array([0.1, 7.0])}
     assert recipe.encode(params) is params
     assert recipe.decode(params) is params
-    assert (recipe.numerics, recipe.model_bits, recipe.rounding) == (None, 32, "none")
+    assert (recipe.numerics, recipe.model_bits, recipe.rounding) == (FLOAT32, 32, "none")
+    assert not recipe.low_precision
+    assert not recipe.crossbars
     np.testing.assert_allclose(recipe.loss(jnp.zeros((2, 5)), jnp.array([0, 4])), np.log([5, 5]), rtol=1e-6)

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from halo_jax.numerics.quantize import Numerics
+from halo_jax.numerics.wage import Numerics
 from halo_jax.recipes import wage
 from halo_jax.recipes.wage import from_codes, to_codes, wage_update, weight_update
 from halo_jax.types import Precision
@@ -166,6 +166,8 @@ def test_update_needs_params():
 def test_options_reach_their_places():
     recipe = wage(min_limit=0.5, input_bits=8, shift="ceil", error_rounding="stochastic", order="neurosim", exact=False)
     assert recipe.numerics == Numerics(0.5, "neurosim", 8, "ceil", "stochastic", False)
+    assert recipe.low_precision
+    assert recipe.crossbars
     assert wage().learning_rates == (8, 1, 0.125)  # the paper's
     assert (wage().model_bits, wage(gradient_bits=11).model_bits, wage(aggregation="none").model_bits) == (8, 11, 32)
     assert wage(aggregation="nearest").rounding == "nearest"

@@ -18,7 +18,7 @@ from halo_jax.config import Config, all_fields, cohort_size, default, schema
 from halo_jax.models import MODELS
 from halo_jax.models.base import layer_precisions
 from halo_jax.numerics.layers import QuantDense
-from halo_jax.numerics.quantize import DEFAULT, Numerics
+from halo_jax.numerics.wage import DEFAULT, Numerics
 from halo_jax.runner.run_experiment import run
 
 OPTIONS: dict[str, tuple] = {

@@ -13,7 +13,7 @@ from halo_jax.config.arms import expand_arms
 from halo_jax.datasets import DATASETS, DatasetError
 from halo_jax.models import MODELS
 from halo_jax.numerics.layers import QuantDense
-from halo_jax.numerics.quantize import DEFAULT, Numerics
+from halo_jax.numerics.wage import DEFAULT, Numerics
 from halo_jax.parameters import whole
 from halo_jax.recipes import RECIPES, wage
 from halo_jax.runner.build import assemble, learning_rates

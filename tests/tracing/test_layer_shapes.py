@@ -9,7 +9,7 @@ from flax import nnx
 from halo_jax.models import VGG7, Skipped, SmallCNN, layer_shapes, trace_layers
 from halo_jax.numerics.contraction import KERNELS
 from halo_jax.numerics.layers import QuantConv, QuantDense, max_pool
-from halo_jax.numerics.quantize import Numerics
+from halo_jax.numerics.wage import Numerics
 from halo_jax.types import LayerShape, Precision
 from tests.golden import vgg7_shapes
 
