@@ -3,7 +3,7 @@
 A layer (`layers.py`) has weights and a place in the network. How its numbers are rounded, multiplied and scaled is the
 recipe's: a layer of inputs x and weights W calls, in this order,
 
-    a = quantize_input(x),  w = quantize_weight(W),  y = quantize_output(contract(a, w) / output_scale)
+    a = quantize_input(x),  w = quantize_weight(W),  y = quantize_output(scale_sums(contract(a, w)))
 
 and `jax.grad` follows the same functions backwards. `Numerics` (`wage.py`) is WAGE's arithmetic and what layers have
 unless told otherwise; block floating point stands in `recipes/bfp.py`.
@@ -47,8 +47,8 @@ class Arithmetic(Protocol):
         """L of the initial weights U(-L, L) of a layer with `fan_in` products a sum."""
         ...
 
-    def output_scale(self, fan_in: int) -> float:
-        """The divisor of a layer's output."""
+    def scale_sums(self, sums: jax.Array, fan_in: int) -> jax.Array:
+        """The output of a layer: its sums of `fan_in` products, in the range that the next layer takes."""
         ...
 
     def quantize_input(self, x: jax.Array, precision: Precision, draw: Draw) -> Any:
@@ -112,10 +112,10 @@ class Float32:
         """He's sqrt(6 / fan_in)."""
         return math.sqrt(6 / fan_in)
 
-    def output_scale(self, fan_in: int) -> float:
-        """1."""
+    def scale_sums(self, sums: jax.Array, fan_in: int) -> jax.Array:
+        """The sums themselves."""
         del fan_in
-        return 1.0
+        return sums
 
     def quantize_input(self, x: jax.Array, precision: Precision, draw: Draw) -> jax.Array:
         """The input itself."""

@@ -42,7 +42,7 @@ class _QuantLayer(nn.Module):
         self.sow(dead_layers.COLLECTION, dead_layers.NAME, arithmetic.dead_codes(activations, bits))
         weights = arithmetic.quantize_weight(kernel, bits)
         sums = arithmetic.contract(product, activations, weights, bits, self.make_rng)
-        return arithmetic.quantize_output(sums / arithmetic.output_scale(fan_in), bits, self.make_rng, head=head)
+        return arithmetic.quantize_output(arithmetic.scale_sums(sums, fan_in), bits, self.make_rng, head=head)
 
 
 class QuantConv(_QuantLayer):

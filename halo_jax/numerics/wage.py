@@ -57,9 +57,13 @@ class Numerics:
         return max(math.sqrt(3 / fan_in), self.min_limit)
 
     def output_scale(self, fan_in: int) -> float:
-        """alpha = max(Shift(L_min / sqrt(3 / fan_in)), 1), the divisor of a layer's output."""
+        """alpha = max(Shift(L_min / sqrt(3 / fan_in)), 1), the divisor of a layer's sums."""
         # Choice: alpha does not depend on the weight bits, so clients of all precisions share one model.
         return max(host_shift(self.min_limit / math.sqrt(3 / fan_in)), 1.0)
+
+    def scale_sums(self, sums: jax.Array, fan_in: int) -> jax.Array:
+        """The sums divided by alpha, a power of two: they stay on a grid."""
+        return sums / self.output_scale(fan_in)
 
     def quantize_input(self, x: jax.Array, precision: Precision, draw: Draw) -> Any:
         """Q(x, ba); backward the clip mask and, in the order of `wage`, Q_E."""

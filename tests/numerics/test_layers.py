@@ -141,7 +141,7 @@ def test_initial_weights_fill_their_limits():
     assert Numerics().weight_limit(1000) == 0.75
     assert Numerics(min_limit=0.5).weight_limit(1000) == 0.5
     assert FLOAT32.weight_limit(600) == 0.1
-    assert FLOAT32.output_scale(1000) == 1
+    assert FLOAT32.scale_sums(3.0, 1000) == 3
     kernel = QuantDense(40).init(jax.random.key(0), jnp.zeros((1, 50)), bits_of((8, 8, 8)))["params"]["kernel"]
     assert kernel.shape == (50, 40)
     assert 0.74 < kernel.max() < 0.75

@@ -224,13 +224,13 @@ def test_overwrite_starts_again_and_leaves_nothing_of_the_old_run(tmp_path):
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-@pytest.mark.parametrize("files", [["thesis.txt"], ["thesis.txt", "config.json"]])
-def test_a_folder_that_is_not_ours_is_never_touched(tmp_path, overwrite, files):
-    for name in files:
+@pytest.mark.parametrize("names", [["thesis.txt"], ["thesis.txt", "config.json"]])
+def test_a_folder_that_is_not_ours_is_never_touched(tmp_path, overwrite, names):
+    for name in names:
         (tmp_path / name).write_text('{"years": "of work"}')
     with pytest.raises((ConfigError, files.RecordError)):
         launch(toy_config(), tmp_path, overwrite=overwrite)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):

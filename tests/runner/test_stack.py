@@ -86,12 +86,12 @@ def test_runs_share_a_program_if_they_differ_in_data_alone():
     base, low, ours, step, exhaustive, bounded = (program_key(arm) for arm in arms_of(arms=names))
     assert base == low
     assert len({base, ours, step, exhaustive, bounded}) == 5  # the start bounds what `exhaustive` may pick
-    (other,) = arms_of(arms=("8-8-8",), seed=5, partition={"name": "shards"}, recipe={"phases": (0.5, 0.3, 0.2)})
+    (other,) = arms_of(arms=("8-8-8",), seed=5, partition={"name": "shards"}, schedule={"phases": (0.5, 0.3, 0.2)})
     (wider,) = arms_of(arms=("8-8-8",), width=0.2)
     (fewer,) = arms_of(arms=("8-8-8",), train_examples=36)
     assert program_key(wider) != base != program_key(fewer)
     pace = "halo_ps:reduce_when=learning_rate"
-    early, late = (arms_of(arms=(pace,), recipe={"phases": p})[0] for p in ((0.5, 0.3, 0.2), (0.5, 0.2, 0.3)))
+    early, late = (arms_of(arms=(pace,), schedule={"phases": p})[0] for p in ((0.5, 0.3, 0.2), (0.5, 0.2, 0.3)))
     assert program_key(early) != program_key(late)  # the rounds that reduce are in the program
     paces = ("halo_ps:reduce_when=plateau", "halo_ps:reduce_when=plateau,clock.deadline_s=9")
     free, limited = arms_of(arms=paces, cohort_size=0)
