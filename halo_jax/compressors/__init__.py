@@ -1,7 +1,7 @@
 """Update compressors: what a client uploads. Add one: a file here and a line in COMPRESSORS."""
 
 from halo_jax.compressors.adaquantfl import adaquantfl
-from halo_jax.compressors.base import Compressor
+from halo_jax.compressors.base import Broadcast, Compressor, Context, Server, Upload
 from halo_jax.compressors.drive import drive
 from halo_jax.compressors.eden import eden
 from halo_jax.compressors.ef_signsgd import ef_signsgd
@@ -43,4 +43,4 @@ COMPRESSORS = {
     "powersgd": powersgd,
 }
 
-__all__ = ["COMPRESSORS", "Compressor"]
+__all__ = ["COMPRESSORS", "Broadcast", "Compressor", "Context", "Server", "Upload"]

@@ -156,6 +156,8 @@ def _of_named_entries(config: Config, naming: Iterable[Config]) -> Config:
         for entry in list(copy.get(section, {})):
             if isinstance(copy[section][entry], ml_collections.ConfigDict):
                 del copy[section][entry]
+        if section in copy and not copy[section]:  # a section of nothing but entries' parameters, such as `models`
+            del copy[section]
     for name, value in kept.items():
         schema.put_at(copy, name, value)
     return copy
