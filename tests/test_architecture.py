@@ -1,4 +1,4 @@
-"""The house holds: who imports whom, where a table's entries live, and how long a function may be."""
+"""The house holds: imports, entries of tables, what a function says of its parameters, names and lengths."""
 
 import ast
 import functools
@@ -166,6 +166,70 @@ def test_public_things_have_a_docstring(path):
     ]:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
             assert ast.get_docstring(node), node.name
+
+
+Public = tuple[str, ast.FunctionDef]  # a function, and the class that it is a method of, or ""
+
+
+def public_functions(tree: ast.Module) -> Iterator[Public]:
+    """The functions of a module and the methods of its classes, without what begins with `_`."""
+    for node in tree.body:
+        inside = node.body if isinstance(node, ast.ClassDef) and not node.name.startswith("_") else []
+        for function in [node, *inside]:
+            if isinstance(function, ast.FunctionDef) and not re.match("_(?!_call__)", function.name):
+                yield getattr(node, "name", "") if function is not node else "", function
+
+
+def parameters_of(function: ast.FunctionDef) -> list[str]:
+    """The names of a function's parameters, without `self`, `cls` and what takes any number of them."""
+    arguments = function.args
+    names = [each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+    return names[names[:1] in (["self"], ["cls"]) :]
+
+
+@functools.cache
+def of_protocols() -> set[tuple[str, ...]]:
+    """Methods of protocols that say what they take: (name, *parameters)."""
+    return {
+        (function.name, *parameters_of(function))
+        for path in FILES.values()
+        for node in tree_of(path).body
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "Protocol" for base in node.bases)
+        for function in node.body
+        if isinstance(function, ast.FunctionDef) and "Args:" in (ast.get_docstring(function) or "")
+    }
+
+
+@each_module
+def test_a_public_function_of_four_parameters_says_what_they_are(module):
+    """Or its protocol does: what fills one need not say it again."""
+    silent = [
+        f"{owner}.{function.name}".removeprefix(".")
+        for owner, function in public_functions(tree_of(MODULES[module]))
+        if len(parameters_of(function)) >= 4
+        if "Args:" not in (ast.get_docstring(function) or "")
+        if not owner or (function.name, *parameters_of(function)) not in of_protocols()
+    ]
+    assert silent == []
+
+
+@each_module
+def test_an_args_section_names_parameters_of_its_function(module):
+    for _, function in public_functions(tree_of(MODULES[module])):
+        section = re.search(r"^Args:\n((?: .*\n?|\n)*)", ast.get_docstring(function) or "", re.MULTILINE)
+        named = re.findall(r"^ {2}\*{0,2}(\w+):", section[1], re.MULTILINE) if section else []
+        more = [each.arg for each in (function.args.vararg, function.args.kwarg) if each and each.arg != "_"]
+        assert not named or named == [*parameters_of(function), *more], function.name
+
+
+@each_module
+def test_no_warning_is_silenced(module):
+    assert "noqa" not in MODULES[module].read_text()
+
+
+@pytest.mark.parametrize("path", [*PACKAGE.rglob("*.cc"), *PACKAGE.rglob("*.h")], ids=lambda path: path.name)
+def test_files_of_other_languages_are_short(path):
+    assert len(path.read_text().splitlines()) <= 300
 
 
 @pytest.mark.parametrize("path", [*FILES.values(), *OUTSIDE], ids=lambda path: str(path.relative_to(ROOT)))

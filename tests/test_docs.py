@@ -44,6 +44,12 @@ def test_every_page_stands_in_the_navigation():
     assert yaml.safe_load((ROOT / "mkdocs.yml").read_text())["theme"]["font"] is False
 
 
+def test_every_page_is_linked_from_another():
+    links = {(page, (page.parent / link).resolve()) for page in PAGES for link in documents.links(page)}
+    linked = {to for page, to in links if to != page}
+    assert [documents.name_of(page) for page in PAGES[1:] if page not in linked] == []
+
+
 def test_every_folder_of_experiments_has_a_page():
     for folder in {path.parent for path in ROOT.glob("experiments/*/*") if path.suffix in (".py", ".ipynb")}:
         page = (folder / "README.md").read_text()

@@ -5,7 +5,7 @@ and observes. `federation` calls the functions in that order and lifts those of 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
 import jax.flatten_util
@@ -68,12 +68,41 @@ class Server(NamedTuple):
     observe: Callable[[Any, Any, jax.Array], Any] = lambda state, change, loss: state
 
 
+class Compress(Protocol):
+    """Make the message of one client."""
+
+    def __call__(self, x: Any, state: Any, context: Context, key: jax.Array) -> Upload:
+        """Return the message and what else `Upload` says. No argument has a client axis.
+
+        Args:
+          x: what `Compressor.carries` says of the trained model: float32 tensors, or the recipe's dtype.
+          state: what `init` or this client's last upload returned.
+          context: what the server knows as well.
+          key: the client's own random key; the server cannot draw from it.
+        """
+        ...
+
+
+class Decompress(Protocol):
+    """Rebuild x on the server from one client's message."""
+
+    def __call__(self, message: Any, like: Any, context: Context) -> Any:
+        """Return x as the server has it.
+
+        Args:
+          message: `Upload.message`, a tree of `Codes` and arrays of 32-bit numbers.
+          like: a tree of x's shapes and dtypes, whose numbers are not read.
+          context: the one that `compress` had.
+        """
+        ...
+
+
 class Compressor(NamedTuple):
     """A rival system, or a part of one.
 
     Attributes:
-      compress: (x, state, context, key) -> Upload. `key` is the client's own; the server cannot draw from it.
-      decompress: (message, like, context) -> x as the server rebuilds it, in shapes and dtypes of `like`.
+      compress: (x, state, context, key) -> Upload, on a client.
+      decompress: (message, like, context) -> x in shapes and dtypes of `like`, on the server.
       init: float weights -> a client's state.
       carries: what x is. `update`: trained minus received float weights; `weights`: the trained float weights;
         `model`: the trained model in the recipe's own dtype (int8 codes for `wage`), averaged exactly.
@@ -86,8 +115,8 @@ class Compressor(NamedTuple):
       server: what the server does beside averaging.
     """
 
-    compress: Callable[[Any, Any, Context, jax.Array], Upload]
-    decompress: Callable[[Any, Any, Context], Any]
+    compress: Compress
+    decompress: Decompress
     init: Callable[[Any], Any] = lambda weights: ()
     carries: Literal["update", "weights", "model"] = "update"
     stats: Callable[[Any], Any] | None = None

@@ -28,15 +28,23 @@ Check = Callable[[tuple[int, ...]], object]
 
 
 def read(file: BinaryIO, layout: Layout, check: Check) -> dict[str, Any]:
-    """The variables and fields that a layout names, as nested dicts of arrays; those that are not there are left out.
+    """Read the variables and fields that a layout names.
 
-    `check` is called before an array is read, with its shape and the bytes of a number, and may raise. Raises
-    ValueError, EOFError, struct.error or zlib.error for what is no Matlab 5 file, is broken, or holds something else
-    than the layout says.
+    Args:
+      file: an open Matlab 5 file.
+      layout: what is wanted of it.
+      check: is called before an array is read, with its shape and the bytes of a number, and may raise.
+
+    Returns:
+      Nested dicts of arrays; what is not there is left out.
+
+    Raises:
+      ValueError, EOFError, struct.error, zlib.error: it is no Matlab 5 file, is broken, or holds something else than
+        the layout says.
     """
     if file.read(_HEADER)[_HEADER - len(_VERSION) :] != _VERSION:
         raise ValueError("no Matlab 5 file; those of version 4 and 7.3 are not read")
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for _ in range(_MOST_VARIABLES):
         if not (tag := file.read(8)):
             break
@@ -47,9 +55,9 @@ def read(file: BinaryIO, layout: Layout, check: Check) -> dict[str, Any]:
             kind, size = elements.pair()
         if kind != _MATRIX:
             raise ValueError("a variable that is none")
-        elements.matrix(size, layout, found)
+        elements.matrix(size, layout, values)
         file.seek(end)
-    return found
+    return values
 
 
 class _Elements:
@@ -58,8 +66,15 @@ class _Elements:
     def __init__(self, stream: Any, check: Check):
         self.stream, self.check, self.at, self.beside = stream, check, 0, 0
 
-    def matrix(self, size: int, layout: Layout, found: dict[str, Any], field: str = "") -> None:
-        """Read a variable or field of `size` bytes into `found` if the layout has its name, else not to its end."""
+    def matrix(self, size: int, layout: Layout, values: dict[str, Any], field: str = "") -> None:
+        """Read a variable or field if the layout has its name, else not to its end.
+
+        Args:
+          size: of the matrix, in bytes.
+          layout: what is wanted of the struct or file that it stands in.
+          values: gets the array or dict under its name.
+          field: the name that the struct gives it; "" for a variable, which has its own.
+        """
         end = self.at + size
         flags, dimensions, name = self.small(8), self.small(128), self.small(_MOST_NAMES).decode()
         name = field or name
@@ -68,11 +83,11 @@ class _Elements:
         kind = flags[0]
         shape = tuple(np.frombuffer(dimensions, "<i4").tolist())
         if layout[name] is None:
-            found[name] = self.array(name, kind, shape)
+            values[name] = self.array(name, kind, shape)
         elif kind != _STRUCT or math.prod(shape) != 1:
             raise ValueError(f"{name} is not one struct")
         else:
-            found[name] = self.fields(layout[name], end)
+            values[name] = self.fields(layout[name], end)
         if self.at > end:
             raise ValueError(f"{name} is larger than its size")
 
@@ -80,16 +95,16 @@ class _Elements:
         """The fields of a struct that reaches to `end`."""
         (length,) = struct.unpack("<i", self.small(4))
         names = self.small(_MOST_NAMES)
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for start in range(0, len(names), max(length, 1)):
             kind, size = self.pair()
             field_end = self.at + size
             if kind != _MATRIX or field_end > end:
                 raise ValueError("a field that is none")
             if size:
-                self.matrix(size, layout, found, names[start : start + length].partition(b"\0")[0].decode())
+                self.matrix(size, layout, values, names[start : start + length].partition(b"\0")[0].decode())
             self.pass_over(field_end - self.at)
-        return found
+        return values
 
     def array(self, name: str, kind: int, shape: tuple[int, ...]) -> np.ndarray:
         """The numbers of a matrix, in the type that it has in Matlab; they may be stored in a smaller one."""

@@ -7,9 +7,9 @@ devices share whole runs, and each lifts its clients as a single device does.
 import functools
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -46,16 +46,45 @@ class Arm(NamedTuple):
     label: str
 
 
+class RunRounds(Protocol):
+    """One round of one arm, or of several: then all but the images has a leading axis of arms."""
+
+    def __call__(
+        self, state: FederationState, data: FederatedData, key: jax.Array, rate: jax.Array, images: Images, /
+    ) -> tuple[FederationState, ClientResults]:
+        """Return the state after the round, and what its clients did.
+
+        Args:
+          state: of before the round; it is donated.
+          data: what clients own, without the images.
+          key: the arm's, made from its seed.
+          rate: the learning rate of this round, float32 `[]`.
+          images: the resident images, `[D, H, W, C]`, which arms share.
+        """
+        ...
+
+
+class EvaluateModels(Protocol):
+    """The scores of one arm's model, or of several: then the first three arguments have a leading axis of arms."""
+
+    def __call__(self, model: Any, precision: Precision, key: jax.Array, images: Images, round: jax.Array, /) -> Scores:
+        """Return the scores on the whole test split.
+
+        Args:
+          model: in the recipe's dtype.
+          precision: the bits of the forward pass, int32 `[]` each.
+          key: the arm's, which noise alone needs.
+          images: the test split, `[D, H, W, C]`, which arms share.
+          round: rounds done, int32 `[]`, which noise alone needs.
+        """
+        ...
+
+
 class Functions(NamedTuple):
-    """What is compiled for arms that are alike; the arrays of several arms have a leading axis of arms.
+    """What is compiled for arms of one `program_key`."""
 
-    Attributes:
-      run_round: (state, data without images, key, learning rate, images) -> (state, ClientResults).
-      evaluate: (model, precision, key, test images, rounds done) -> Scores.
-    """
-
-    run_round: Callable[..., tuple[FederationState, ClientResults]]
-    evaluate: Callable[..., Scores]
+    run_round: RunRounds
+    evaluate: EvaluateModels
 
 
 class Program:
@@ -118,15 +147,15 @@ def stacks(arms: Sequence[Arm], most: int) -> list[list[Arm]]:
     """
     if most == 1 or jax.process_count() > 1:
         return [[arm] for arm in arms]
-    alike: dict[str, list[Arm]] = {}
+    by_key: dict[str, list[Arm]] = {}
     for arm in arms:
-        alike.setdefault(program_key(arm), []).append(arm)
+        by_key.setdefault(program_key(arm), []).append(arm)
     fewest = jax.device_count() if arms[0].federation.executor == "shard" else 2
-    found: list[list[Arm]] = []
-    for same in alike.values():
-        for group in (same[i : i + most] for i in range(0, len(same), most)):
-            found += [group] if len(group) >= fewest else [[arm] for arm in group]
-    return found
+    groups: list[list[Arm]] = []
+    for same_program in by_key.values():
+        for group in (same_program[i : i + most] for i in range(0, len(same_program), most)):
+            groups += [group] if len(group) >= fewest else [[arm] for arm in group]
+    return groups
 
 
 def program_key(arm: Arm) -> str:
@@ -149,7 +178,7 @@ def evaluation_precision(arm: Arm) -> Precision:
     return Precision.parse(config.evaluation.precision or ("8-8-8" if selects else config.selector.start))
 
 
-def _make_round(arm: Arm, executor: str) -> Callable[..., tuple[FederationState, ClientResults]]:
+def _make_round(arm: Arm, executor: str) -> RunRounds:
     """A round with the clients' images apart from what else they have, which differs from arm to arm."""
     config, stages = arm.config, arm.federation.stages
     run_round = make_run_round(stages, schema.cohort_size(config), executor, config.chunk_size)
