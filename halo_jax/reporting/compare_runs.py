@@ -157,7 +157,7 @@ def _mark(name: str, run: Run) -> str:
 
 
 def _by_seed(runs: Mapping[str, Run]) -> dict[str, Run]:
-    """Finished runs as `comparison.rows` wants them, "seed_0/NAME"; empty unless some differ in nothing but the seed.
+    """Finished runs as `seed_rows.rows` wants them, "seed_0/NAME"; empty unless some differ in nothing but the seed.
 
     Two runs of one config and one seed are no two seeds: the second is compared by itself.
     """
