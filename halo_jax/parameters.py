@@ -167,13 +167,13 @@ def grid(text: str) -> tuple[list[int], list[int], list[int]]:
 
 def _widths(text: str) -> list[int]:
     """The widths in '8', '2,4,8' or '2..8'; empty if it is none of these, or one is not from 1 to 16."""
-    found: set[int] = set()
+    widths: set[int] = set()
     for piece in text.split(","):
         ends = piece.split("..")
         if len(ends) > 2 or not all(re.fullmatch("[1-9]|1[0-6]", end) for end in ends) or int(ends[0]) > int(ends[-1]):
             return []
-        found |= set(range(int(ends[0]), int(ends[-1]) + 1))
-    return sorted(found)
+        widths |= set(range(int(ends[0]), int(ends[-1]) + 1))
+    return sorted(widths)
 
 
 @functools.cache
@@ -190,8 +190,8 @@ def declared(entry: Callable[..., Any]) -> dict[str, Field]:
         if kind is None:
             continue
         if type(default) not in (bool, int, float, str, tuple):
-            found = "none" if default is inspect.Parameter.empty else repr(default)
-            raise ValueError(f"default of parameter {name}: {found}; allowed: {kind.allowed}")
+            value = "none" if default is inspect.Parameter.empty else repr(default)
+            raise ValueError(f"default of parameter {name}: {value}; allowed: {kind.allowed}")
         if not kind.fits(default):
             raise ValueError(f"default of parameter {name}: {default!r}; allowed: {kind.allowed}")
         fields[name] = Field(kind, default, reasons.get(name, ""), compiled=kind.compiled, of_arm=True)
@@ -218,5 +218,5 @@ def _hints(entry: Any) -> dict[str, Any]:
 def _reasons(entry: Any) -> dict[str, str]:
     """What the section `Args:` of a docstring says of each parameter, as one line."""
     section = re.search(r"^Args:\n((?:[ ]+.*\n|\n)*)", f"{inspect.getdoc(entry) or ''}\n", re.M)
-    found = re.findall(r"^ {2}(\w+): (.*(?:\n {4,}.*)*)", section[1], re.M) if section else []
-    return {name: " ".join(text.split()) for name, text in found}
+    entries = re.findall(r"^ {2}(\w+): (.*(?:\n {4,}.*)*)", section[1], re.M) if section else []
+    return {name: " ".join(text.split()) for name, text in entries}

@@ -64,9 +64,9 @@ def adaquantfl(*, levels: Annotated[int, whole(1, 255)] = 2, scope: Scope = "fla
         # Paper: f of the current model over all clients, who report it even in rounds that they sit out.
         # Choice: the cohort's mean training loss of the round before; one that is not finite changes nothing.
         del change
-        known, finite = jnp.isfinite(losses.first), jnp.isfinite(loss)
+        has_first, finite = jnp.isfinite(losses.first), jnp.isfinite(loss)
         latest = jnp.where(finite, loss, losses.latest)
-        return Losses(jnp.where(known, losses.first, latest), latest)
+        return Losses(jnp.where(has_first, losses.first, latest), latest)
 
     def init(weights):
         del weights

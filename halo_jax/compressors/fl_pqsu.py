@@ -143,16 +143,19 @@ def _masks(tensors: list[jax.Array], kept: Any) -> list[jax.Array]:
     """Which weights stay, bool `[inputs, outputs]` of each tensor: those between inputs and outputs that stay."""
     inputs = [jnp.ones(tensors[0].shape[-2], bool)]
     # Behind a flattening, the channels repeat for every position.
-    inputs += [jnp.tile(own, tensor.shape[-2] // len(own)) for own, tensor in zip(kept[:-1], tensors[1:], strict=True)]
-    return [before[:, None] & own for before, own in zip(inputs, kept, strict=True)]
+    inputs += [
+        jnp.tile(outputs, tensor.shape[-2] // len(outputs))
+        for outputs, tensor in zip(kept[:-1], tensors[1:], strict=True)
+    ]
+    return [before[:, None] & outputs for before, outputs in zip(inputs, kept, strict=True)]
 
 
 def _all_kept(tensors: list[jax.Array], keep: float) -> list[jax.Array]:
     """All filters of all layers. Raises ValueError for tensors that are no chain of layers."""
     shapes = [tensor.shape for tensor in tensors]
     chained = all(len(shape) > 1 for shape in shapes) and all(
-        own[-2] == before[-1] or (len(own) == 2 < len(before) and own[0] % before[-1] == 0)
-        for before, own in itertools.pairwise(shapes)
+        after[-2] == before[-1] or (len(after) == 2 < len(before) and after[0] % before[-1] == 0)
+        for before, after in itertools.pairwise(shapes)
     )
     if not chained:
         raise ValueError(f"fl_pqsu: keep={keep}; allowed: 1, since these tensors are no chain of layers: {shapes}")

@@ -56,20 +56,20 @@ def terngrad(
 
     def compress(x, state, context, key):
         tensors = tensors_of(x)
-        bounds, own = limits(tensors)
+        bounds, client_scales = limits(tensors)
         codes = [
             (jnp.sign(tensor) * (noise * scale < jnp.minimum(jnp.abs(tensor), bound)) + 1).astype(jnp.int32)
             for tensor, bound, scale, noise in zip(
-                tensors, bounds, context.pooled if share_scaler else own, draws(key, tensors), strict=True
+                tensors, bounds, context.pooled if share_scaler else client_scales, draws(key, tensors), strict=True
             )
         ]
         scalers = 32 * len(tensors)
-        message = Codes(codes, 3, coding="radix"), own
+        message = Codes(codes, 3, coding="radix"), client_scales
         return Upload(message, state, 2 * size_of(x) + scalers, extra_down_bits=scalers if share_scaler else 0)
 
     def decompress(message, like, context):
-        codes, own = message
-        scales = context.pooled if share_scaler else own
+        codes, client_scales = message
+        scales = context.pooled if share_scaler else client_scales
         return rebuild([(code - 1) * scale for code, scale in zip(codes.values, scales, strict=True)], like)
 
     return Compressor(compress, decompress, stats=stats if share_scaler else None)

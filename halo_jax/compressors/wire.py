@@ -114,17 +114,17 @@ def pack(message: Any, *, flag: bool | None = None) -> bytes:
 
 def unpack(data: bytes, like: Any) -> Any:
     """The message in `data`; of `like` only shapes, dtypes and `levels` are read. The flag bit is the caller's."""
-    bits, found = np.unpackbits(np.frombuffer(data, np.uint8)), []
+    bits, pieces = np.unpackbits(np.frombuffer(data, np.uint8)), []
     for piece in _pieces(jax.tree.map(np.asarray, like)):
         if isinstance(piece, Codes):
             values, taken = CODINGS[piece.coding].read(bits, piece)
-            found.append(Codes(_like(piece.values, values), piece.levels, piece.most, piece.coding))
+            pieces.append(Codes(_like(piece.values, values), piece.levels, piece.most, piece.coding))
         else:
             taken = 32 * piece.size
             words = np.packbits(bits[:taken]).view(">u4").astype(np.uint32)
-            found.append(words.view(piece.dtype).reshape(piece.shape))
+            pieces.append(words.view(piece.dtype).reshape(piece.shape))
         bits = bits[taken:]
-    return jax.tree.unflatten(jax.tree.structure(like, is_leaf=_is_codes), found)
+    return jax.tree.unflatten(jax.tree.structure(like, is_leaf=_is_codes), pieces)
 
 
 def _pieces(message: Any) -> list[Any]:

@@ -89,13 +89,13 @@ def _assignments(texts: Iterable[str], named: _Named, config: Config) -> dict[st
         if not equals:
             raise ConfigError(f"{show(name + value)} is not of the form FIELD=VALUE")
     says = {name: value for name, _, value in pairs} | named.fields
-    found: dict[str, Any] = {}
+    assigned: dict[str, Any] = {}
     for name, _, value in pairs:
         field = _in_full(name, named, {key: says.get(about.name_field) for key, about in SECTIONS.items()}, config)
-        if field in found:
+        if field in assigned:
             raise ConfigError(f"{field} is said twice")
-        found[field] = schema.parse(field, value)
-    return found
+        assigned[field] = schema.parse(field, value)
+    return assigned
 
 
 def _in_full(name: str, named: _Named, entries: Mapping[str, str | None], config: Config) -> str:
@@ -104,15 +104,15 @@ def _in_full(name: str, named: _Named, entries: Mapping[str, str | None], config
     entry = entries.get(section)
     if entry is None and section in SECTIONS:
         entry = schema.get(config, SECTIONS[section].name_field)
-    known = all_fields()
+    fields = all_fields()
     for field in (f"{section}.{leaf}", f"{section}.{entry}.{leaf}"):
-        if field not in known:
+        if field not in fields:
             continue
-        if not known[field].of_arm:
-            allowed = sorted({field.partition(".")[0] for field, about in known.items() if about.of_arm})
+        if not fields[field].of_arm:
+            allowed = sorted({field.partition(".")[0] for field, about in fields.items() if about.of_arm})
             raise ConfigError(f"{field} is the same for all arms; theirs: fields of {', '.join(allowed)}")
         return field
-    if entry is not None and "." not in leaf and f"{section}.{leaf}" not in known:
+    if entry is not None and "." not in leaf and f"{section}.{leaf}" not in fields:
         raise ConfigError(_not_taken(section, entry, leaf))
     raise ConfigError(unknown_field(name))
 

@@ -28,17 +28,17 @@ _DEFAULTS: dict[str, dict[str, Any]] = {  # of each section, as they were
 
 def modern(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """A recorded config with today's names; what it says of things that its entry does not take is left out."""
-    found = dict(recorded)
+    config = dict(recorded)
     for section, defaults in _DEFAULTS.items():
         values = recorded.get(section)
         if not isinstance(values, Mapping) or not isinstance(values.get("name"), str):
             continue
-        found[section] = {name: value for name, value in values.items() if name not in defaults}
-        own = of_entry(section, values["name"])
+        config[section] = {name: value for name, value in values.items() if name not in defaults}
+        of_this_entry = of_entry(section, values["name"])
         for name, default in defaults.items():
-            if f"{section}.{values['name']}.{name}" in own and values.get(name, default) != default:
-                found[section].setdefault(values["name"], {})[name] = values[name]
-    recipe = found.get("recipe")
+            if f"{section}.{values['name']}.{name}" in of_this_entry and values.get(name, default) != default:
+                config[section].setdefault(values["name"], {})[name] = values[name]
+    recipe = config.get("recipe")
     if isinstance(recipe, dict) and "phases" in recipe:
-        found["schedule"] = {"phases": recipe.pop("phases")}
-    return found
+        config["schedule"] = {"phases": recipe.pop("phases")}
+    return config

@@ -44,11 +44,11 @@ SECTIONS = {
 
 def all_fields() -> dict[str, Field]:
     """Every field that there is by now: those of `FIELDS`, and of each registered entry. Raises ConfigError."""
-    found = dict(FIELDS)
+    fields = dict(FIELDS)
     for section in SECTIONS:
         for entry in SECTIONS[section].table:
-            found |= of_entry(section, entry)
-    return found
+            fields |= of_entry(section, entry)
+    return fields
 
 
 def of_entry(section: str, entry: str) -> dict[str, Field]:
@@ -61,13 +61,13 @@ def of_entry(section: str, entry: str) -> dict[str, Field]:
     if entry not in about.table:
         return {}
     try:
-        own = declared(about.table[entry])
+        parameters = declared(about.table[entry])
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{about.noun} {show(entry)}: {error}") from error
-    if own and (not entry.isidentifier() or f"{section}.{entry}" in FIELDS):
+    if parameters and (not entry.isidentifier() or f"{section}.{entry}" in FIELDS):
         allowed = f"allowed for one with parameters: a name as Python has them, and none of a field of {section}"
         raise ConfigError(f"{about.noun} {show(entry)}; {allowed}")
-    return {f"{section}.{entry}.{name}": field._replace(of_arm=about.of_arm) for name, field in own.items()}
+    return {f"{section}.{entry}.{name}": field._replace(of_arm=about.of_arm) for name, field in parameters.items()}
 
 
 def is_entrys(name: str) -> bool:
@@ -77,11 +77,11 @@ def is_entrys(name: str) -> bool:
 
 def is_of_arm(name: str) -> bool:
     """Whether the arms of one experiment may differ in a field, also in one of an entry that no table here knows."""
-    known = all_fields().get(name)
-    return known.of_arm if known else is_entrys(name) and SECTIONS[name.partition(".")[0]].of_arm
+    field = all_fields().get(name)
+    return field.of_arm if field else is_entrys(name) and SECTIONS[name.partition(".")[0]].of_arm
 
 
 def changes_result(name: str) -> bool:
     """Whether runs that differ in a field are different runs."""
-    known = all_fields().get(name)
-    return known is None or known.changes_result
+    field = all_fields().get(name)
+    return field is None or field.changes_result

@@ -78,11 +78,11 @@ def plan(config: Config, folder: Path, point: Mapping[str, Any] | None = None) -
 
 def folders(config: Config, folder: Path) -> list[Path]:
     """Every folder of an experiment in `folder`: of its arms, seeds and points, the inner ones first, its own last."""
-    found = innermost = [folder]
+    every = innermost = [folder]
     for names in (points(config.sweep), [seed_folder(seed) for seed in config.seeds], config.arms):
         deeper = [outer / name for outer in innermost for name in names]
-        found, innermost = [*deeper, *found], deeper or innermost
-    return found
+        every, innermost = [*deeper, *every], deeper or innermost
+    return every
 
 
 def seed_folder(seed: int) -> str:
@@ -105,13 +105,13 @@ def points(entries: Sequence[str]) -> dict[str, dict[str, Any]]:
             raise ConfigError(f"sweep says {field} in two entries; allowed: each field once")
     if math.prod(map(len, columns)) > MOST_ENTRIES:
         raise ConfigError(f"sweep has {math.prod(map(len, columns))} points; allowed: at most {MOST_ENTRIES}")
-    found: dict[str, dict[str, Any]] = {}
+    by_folder: dict[str, dict[str, Any]] = {}
     for chosen in itertools.product(*columns) if columns else ():
         point = {field: value for values in chosen for field, value in values.items()}
-        if _folder(point) in found:
+        if _folder(point) in by_folder:
             raise ConfigError(f"sweep has the point {show(_folder(point))} twice; allowed: each once")
-        found[_folder(point)] = point
-    return found
+        by_folder[_folder(point)] = point
+    return by_folder
 
 
 def text(value: Any) -> str:
@@ -165,13 +165,13 @@ def _together(entry: str) -> list[dict[str, Any]]:
         field, equals, values = assignment.strip().partition("=")
         if not equals:
             raise ConfigError(f"{show(assignment)} is not of the form FIELD=VALUE|VALUE|...")
-        known = all_fields()
-        if field not in known:
+        fields = all_fields()
+        if field not in fields:
             raise ConfigError(unknown_field(field))
-        if not known[field].swept:
-            unswept = ", ".join(name for name, about in known.items() if not about.swept)
+        if not fields[field].swept:
+            unswept = ", ".join(name for name, about in fields.items() if not about.swept)
             raise ConfigError(f"{field} cannot be swept; allowed: any field but {unswept}")
-        if known[field].of_studies:
+        if fields[field].of_studies:
             raise ConfigError(f"{field} is read by studies only; precisions of a training are arms, or selector.start")
         if field in columns:
             raise ConfigError(f"{field} stands there twice")

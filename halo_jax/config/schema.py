@@ -52,19 +52,19 @@ def of_record(recorded: Mapping[str, Any]) -> Config:
     A field that is younger than the record has its default. What the record says of entries that are not registered
     here, such as a user's own, is taken as it is. Raises ConfigError, one line.
     """
-    config, found = default(), dict(leaves(modern(recorded)))
-    strangers = {name for name in found if _is_strangers(name)}
+    config, values = default(), dict(leaves(modern(recorded)))
+    strangers = {name for name in values if _is_strangers(name)}
     for name in _ALWAYS:
-        if name not in found:
+        if name not in values:
             raise ConfigError(f"{name} is missing")
-    for name in [name for name in found if name not in strangers]:
+    for name in [name for name in values if name not in strangers]:
         if name not in all_fields():
             raise ConfigError(unknown_field(name))
-        put(config, name, _as_tuple(found[name]))
+        put(config, name, _as_tuple(values[name]))
     validate(config)
     with config.unlocked():
         for name in strangers:
-            put_at(config, name, _as_tuple(found[name]))
+            put_at(config, name, _as_tuple(values[name]))
     return config
 
 
@@ -93,8 +93,8 @@ def get(config: Config, name: str) -> Any:
     node: Any = config
     for key in name.split("."):
         if entries.is_entrys(name) and key not in node:
-            known = all_fields().get(name)
-            return known.default if known else None
+            field = all_fields().get(name)
+            return field.default if field else None
         node = node[key]
     return node
 
@@ -120,8 +120,8 @@ def parse(name: str, text: str) -> Any:
     if isinstance(default, str):
         return text
     try:
-        found = ast.literal_eval(text.capitalize() if isinstance(default, bool) else text)
-        return float(found) if type(found) is int and isinstance(default, float) else found
+        value = ast.literal_eval(text.capitalize() if isinstance(default, bool) else text)
+        return float(value) if type(value) is int and isinstance(default, float) else value
     except (ValueError, SyntaxError, MemoryError, RecursionError, OverflowError):
         raise _refused(name, text) from None
 
@@ -143,9 +143,9 @@ def all_take_part(config: Config) -> bool:
 
 def unknown_field(name: str) -> str:
     """One line about a field that does not exist: the nearest names, or where all stand."""
-    known, section, leaf = all_fields(), name.partition(".")[0], name.rpartition(".")[2]
-    near = [field for field in known if field.startswith(f"{section}.") and field.endswith(f".{leaf}")]
-    near = near or difflib.get_close_matches(name, known) or [f for f in known if name and f.startswith(name)][:20]
+    fields, section, leaf = all_fields(), name.partition(".")[0], name.rpartition(".")[2]
+    near = [field for field in fields if field.startswith(f"{section}.") and field.endswith(f".{leaf}")]
+    near = near or difflib.get_close_matches(name, fields) or [f for f in fields if name and f.startswith(name)][:20]
     hint = f"did you mean {' or '.join(near)}?" if near else _ALL
     return f"unknown field {show(name)}; {hint}"
 
@@ -165,20 +165,20 @@ def validate(config: Config) -> None:
     if not isinstance(config, ml_collections.ConfigDict):
         getattr(config, "name", None)  # what stands for a file that could not be read raises its error here
         raise ConfigError(f"the experiment is a {type(config).__name__}; allowed: config.default() with changes")
-    known = all_fields()
-    _check_names(config, known)
-    for name, field in known.items():
+    fields = all_fields()
+    _check_names(config, fields)
+    for name, field in fields.items():
         _check_value(name, get(config, name), field)
-    _check_lengths(config, known)
+    _check_lengths(config, fields)
     _check_together(config)
 
 
-def _check_names(config: Config, known: Mapping[str, Field]) -> None:
+def _check_names(config: Config, fields: Mapping[str, Field]) -> None:
     try:
         names = set(leaf_names(config))  # ConfigDict sorts its names
     except TypeError as error:
         raise ConfigError(f"a name of a field is not text; {_ALL}") from error
-    for name in sorted(names - known.keys()):
+    for name in sorted(names - fields.keys()):
         raise ConfigError(unknown_field(name))
     for name in sorted(FIELDS.keys() - names):
         raise ConfigError(f"missing field {name}; start from halo_jax.config.default()")
@@ -201,8 +201,8 @@ def _check_value(name: str, value: Any, field: Field) -> None:
         raise ConfigError(f"{name}={show(value)}; allowed: {field.kind.allowed}")
 
 
-def _check_lengths(config: Config, known: Mapping[str, Field]) -> None:
-    for name, field in known.items():
+def _check_lengths(config: Config, fields: Mapping[str, Field]) -> None:
+    for name, field in fields.items():
         values = get(config, name)
         if field.kind.one_or_each and len(values) not in (0, 1, config.num_clients):
             raise ConfigError(

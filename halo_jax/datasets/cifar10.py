@@ -67,8 +67,8 @@ def _python_batch(files: Files, name: str) -> tuple[np.ndarray, np.ndarray]:
         fault(files.path, f"that {name} cannot be read ({error})", "the python version as published; fetch it again")
     images, labels = content.get(b"data"), content.get(b"labels")
     if not isinstance(images, np.ndarray) or images.ndim != 2 or images.shape[1] != _PIXELS:
-        found = f"data of {images.shape}" if isinstance(images, np.ndarray) else "no array data"
-        fault(files.path, f"{found} in {name}", f"(images, {_PIXELS})")
+        wrong = f"data of {images.shape}" if isinstance(images, np.ndarray) else "no array data"
+        fault(files.path, f"{wrong} in {name}", f"(images, {_PIXELS})")
     if not isinstance(labels, list) or not all(type(label) is int and 0 <= label < NUM_CLASSES for label in labels):
         fault(files.path, f"no labels from 0 to {NUM_CLASSES - 1} in {name}", "a list of them, one per image")
     if len(labels) != len(images):

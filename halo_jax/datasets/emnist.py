@@ -52,8 +52,8 @@ def _finish(variant: str, dataset: Dataset, place: Path) -> Dataset:
     classes, first = EMNIST_CLASSES[variant], int(variant == "letters")
     for split, labels in (("train", dataset.train_labels), ("test", dataset.test_labels)):
         if labels.size and not first <= labels.min() <= labels.max() < first + classes:
-            found = f"labels from {labels.min()} to {labels.max()} in {split}"
-            fault(place, found, f"{first} to {first + classes - 1}")
+            wrong = f"labels from {labels.min()} to {labels.max()} in {split}"
+            fault(place, wrong, f"{first} to {first + classes - 1}")
     return dataset._replace(
         train_images=_upright(dataset.train_images),
         train_labels=dataset.train_labels - np.int32(first),

@@ -51,15 +51,15 @@ def _classes(split: Path) -> list[str]:
 
 def _files(split: Path, classes: list[str]) -> list[tuple[Path, int]]:
     """Path and label of each image of a split, class by class, in the order of names."""
-    found = []
+    labelled = []
     for label, name in enumerate(classes):
         if split.name == "test" and not (split / name).is_dir():
             continue
         paths = sorted(path for path in (split / name).iterdir() if path.suffix.lower() in SUFFIXES)
         if not paths:
             fault(split / name, "no images", f"some that end in {', '.join(SUFFIXES)}")
-        found += [(path, label) for path in paths]
-    return found
+        labelled += [(path, label) for path in paths]
+    return labelled
 
 
 def _image(path: Path, first: Path | None = None, size: tuple[int, int] | None = None) -> np.ndarray:

@@ -63,7 +63,7 @@ def _whole(path: Path, split: dict[str, np.ndarray], name: str, field: str, coun
     """One whole number per image, int32 `[D]`."""
     if field not in split:
         fault(path, f"no {name} {field}", f"whole numbers ({count}, 1), one per image")
-    found = split[field]
-    if sorted(found.shape) != sorted((1, count)) or not (found == np.clip(np.round(found), *_INT32)).all():
-        fault(path, f"{name} {field} {found.dtype} {found.shape}", f"whole numbers ({count}, 1), one per image")
-    return found.reshape(-1).astype(np.int32)
+    numbers = split[field]
+    if sorted(numbers.shape) != sorted((1, count)) or not (numbers == np.clip(np.round(numbers), *_INT32)).all():
+        fault(path, f"{name} {field} {numbers.dtype} {numbers.shape}", f"whole numbers ({count}, 1), one per image")
+    return numbers.reshape(-1).astype(np.int32)

@@ -64,7 +64,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             names = [entry.removesuffix(".npy") for entry in archive.namelist() if entry.endswith(".npy")]
             headers: dict[str, _Header] = {}
             arrays: dict[str, np.ndarray] = {}
-            for name in [known for known in (*REQUIRED, OPTIONAL) if known in names]:
+            for name in [wanted for wanted in (*REQUIRED, OPTIONAL) if wanted in names]:
                 with open_member(archive, f"{name}.npy", MOST_BYTES) as content:
                     headers[name] = _header(content)
             _check(path, names, headers)

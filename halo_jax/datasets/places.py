@@ -44,8 +44,8 @@ def search(
     else:
         places = [Path("data", name.partition("/")[0]), *map(Path, system_dirs), tfds.default_dir()]
     for place in places:
-        if (found := read(place)) is not None:
-            return _checked(name, finish(found, place), place)
+        if (candidate := read(place)) is not None:
+            return _checked(name, finish(candidate, place), place)
         if folder := tfds.find(place, name):
             return _checked(name, finish(tfds.read_dataset(folder), folder), folder)
     apt = f"apt-get install {package}, or: " if package else ""
@@ -64,6 +64,6 @@ def _checked(name: str, dataset: Dataset, place: Path) -> Dataset:
     shape, num_classes = SHAPES[name]
     shapes = {dataset.train_images.shape[1:], dataset.test_images.shape[1:]}
     if shapes != {shape} or dataset.num_classes != num_classes:
-        found = f"images of {' and '.join(map(str, sorted(shapes)))} in {dataset.num_classes} classes"
-        fault(place, found, f"{shape} in {num_classes} classes")
+        wrong = f"images of {' and '.join(map(str, sorted(shapes)))} in {dataset.num_classes} classes"
+        fault(place, wrong, f"{shape} in {num_classes} classes")
     return dataset

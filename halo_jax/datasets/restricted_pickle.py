@@ -140,9 +140,9 @@ class _Machine:
         """Put a name on the stack, if it is one of an array."""
         if type(module) is not str or type(name) is not str:
             raise NotArrays("a broken pickle: a name that is no text")
-        if (known := _Name(module, name)) not in _NAMES:
+        if (called := _Name(module, name)) not in _NAMES:
             raise NotArrays(f"it names {module}.{name}")
-        self.stack.append(known)
+        self.stack.append(called)
 
     def call(self) -> None:
         """Make the record of a name and its arguments."""

@@ -35,7 +35,7 @@ def read(file: BinaryIO, folder: str, wanted: Wanted) -> dict[str, bytes]:
     Raises ValueError, EOFError, OSError or zlib.error for what is no tar, is cut off, or holds much beside.
     """
     stream = gunzipped(file) if is_gzipped(file) else file
-    found: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     most = allowed = len(wanted.names) * wanted.most + _MOST_BESIDE
     while (header := _take(stream, _BLOCK)).strip(b"\0"):
         path, size, kind = _parsed(header)
@@ -47,12 +47,12 @@ def read(file: BinaryIO, folder: str, wanted: Wanted) -> dict[str, bytes]:
         if kind in _REGULAR and path.endswith(f"{folder}/{name}") and name in wanted.names:
             if size > wanted.most:
                 raise ValueError(f"{size} bytes of {name}, more than the {wanted.most} that are read of it")
-            found[name] = _take(stream, content)[:size]
+            files[name] = _take(stream, content)[:size]
         else:
             _pass_over(stream, content)
     while allowed > 0 and (rest := stream.read(_PIECE)):  # to where gzip says whether all of it was right
         allowed -= len(rest)
-    return found
+    return files
 
 
 def _parsed(header: bytes) -> tuple[str, int, bytes]:

@@ -138,9 +138,9 @@ def _shards(folder: Path, dataset: str, split: dict[str, Any]) -> list[tuple[Pat
     return [(folder / f"{stem}-{i:05d}-of-{len(counts):05d}", count) for i, count in enumerate(counts)]
 
 
-def _expect(what: str, found: object, right: str) -> None:
-    if found != right:
-        raise ValueError(f"{what} is {found}, not {right}")
+def _expect(what: str, value: object, right: str) -> None:
+    if value != right:
+        raise ValueError(f"{what} is {value}, not {right}")
 
 
 def _version(folder: Path) -> tuple[int, ...]:

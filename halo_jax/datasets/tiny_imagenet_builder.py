@@ -50,7 +50,7 @@ class TinyImagenet(tfds.core.GeneratorBasedBuilder):
     def _find(self, dl_manager: Any) -> Files:
         """The user's own copy if there is one, else a downloaded one."""
         try:
-            own = tiny_imagenet_files.find(dl_manager.manual_dir)
+            users_copy = tiny_imagenet_files.find(dl_manager.manual_dir)
         except AssertionError:  # no such folder, or an empty one
-            own = None
-        return own or archives.open_archive(dl_manager.download(self.URL), tiny_imagenet_files.FOLDER)
+            users_copy = None
+        return users_copy or archives.open_archive(dl_manager.download(self.URL), tiny_imagenet_files.FOLDER)

@@ -72,6 +72,6 @@ def _listed(files: Files, split: str) -> Iterator[tuple[str, int]]:
     labels = {name: label for label, name in enumerate(names)}
     for number, words in enumerate(files.read_lines("val/val_annotations.txt"), start=1):
         if len(words) < 2 or words[1] not in labels:
-            found = f"line {number} of val/val_annotations.txt: {' '.join(words)!r}"
-            fault(files.path, found, "an image and its class")
+            wrong = f"line {number} of val/val_annotations.txt: {' '.join(words)!r}"
+            fault(files.path, wrong, "an image and its class")
         yield f"val/images/{words[0]}", labels[words[1]]

@@ -52,9 +52,9 @@ def rank_of_label(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
     Where a logit is NaN no answer is right: a model that has diverged has no accuracy.
     """
-    own = jnp.take_along_axis(logits, labels[:, None], axis=1)
+    logit_of_label = jnp.take_along_axis(logits, labels[:, None], axis=1)
     earlier = jnp.arange(logits.shape[1]) < labels[:, None]
-    rank = jnp.sum((logits > own) | ((logits == own) & earlier), axis=1)
+    rank = jnp.sum((logits > logit_of_label) | ((logits == logit_of_label) & earlier), axis=1)
     return jnp.where(jnp.isnan(logits).any(axis=1), logits.shape[1], rank)
 
 
@@ -94,8 +94,10 @@ def make_evaluate(
 
         key = stream(key, Stream.NOISE, round) if noise.anywhere else None
         score_all = lift(score, "shard" if executor == "shard" else "map")
-        found = score_all((order,), (params, precision, images, key))
-        return Scores(found.right.sum(), found.top5.sum(), found.loss.sum().mean(size), found.right.sum(axis=0))
+        by_batch = score_all((order,), (params, precision, images, key))
+        return Scores(
+            by_batch.right.sum(), by_batch.top5.sum(), by_batch.loss.sum().mean(size), by_batch.right.sum(axis=0)
+        )
 
     return jax.jit(evaluate, out_shardings=placement(executor))
 

@@ -81,15 +81,16 @@ def make_run_round(stages: Stages, cohort_size: int, executor: str, chunk_size: 
             (outcome.exchange.memory, outcome.loss, outcome.dead),
             (before.memory, before.loss, before.dead),
         )
-        own = clients.put(state.own, cohort, memory)
+        memories = clients.put(state.own, cohort, memory)
         examples = data.num_examples[cohort]
 
         # Line 21. Where nobody has taken part the model stays.
         counted = jnp.where(lap.participated, examples, 0)
-        known = (outcome.exchange.received, counted, memory.state)
-        if compressor.remembers:
-            known = (own.held, data.num_examples, own.state)
-        average = communication.aggregate(stages, *known, downlink.model, stream(key, Stream.AGGREGATE, state.round))
+        received, weighed, states = outcome.exchange.received, counted, memory.state
+        if compressor.remembers:  # of all registered clients
+            received, weighed, states = memories.held, data.num_examples, memories.state
+        aggregate_key = stream(key, Stream.AGGREGATE, state.round)
+        average = communication.aggregate(stages, received, weighed, states, downlink.model, aggregate_key)
         model = jax.tree.map(lambda new, old: jnp.where(lap.participated.any(), new, old), average, state.model)
         change = jax.tree.map(jnp.subtract, recipe.decode(model), recipe.decode(state.model))
         mean_loss = jnp.sum(jnp.where(lap.participated, loss * counted, 0)) / jnp.sum(counted)
@@ -101,7 +102,7 @@ def make_run_round(stages: Stages, cohort_size: int, executor: str, chunk_size: 
             dead=clients.put(state.dead, cohort, dead),
             spent=clients.put(state.spent, cohort, before.spent_joule + lap.energy_joule),
             selector=selector,
-            own=own,
+            own=memories,
             server=compressor.server.observe(downlink.server, change, mean_loss),
         )
         return after, _results(before._replace(loss=loss, dead=dead), examples, outcome.exchange, lap)

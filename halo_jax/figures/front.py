@@ -26,16 +26,16 @@ def draw(config: Config, tables: Tables) -> Figure | None:
     )
     title = f"Front of {len(precisions)} precision{'s' * (len(precisions) > 1)} (bits of weights-activations-errors)"
     figure, grid = canvas(title, caption, [config], (1, 3), (11, 4.2))
-    found = []
+    curves = []
     for axes, metric in zip(grid[0], Cost._fields, strict=True):
         on = np.array([quantity_of(metric) in front for front in fronts])
-        found.append(_panel(axes, rows["noise"], rows[metric], on))
+        curves.append(_panel(axes, rows["noise"], rows[metric], on))
         axes.set_ylabel(label_of(metric))
         axes.set_xlabel("quantisation noise $4^{-b_w}+4^{-b_a}+4^{-b_e}$", parse_math=True)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     figure.draw_without_rendering()  # only then is it known what overlaps
-    for axes, metric, front in zip(grid[0], Cost._fields, found, strict=True):
+    for axes, metric, front in zip(grid[0], Cost._fields, curves, strict=True):
         _label(axes, [precisions[i] for i in front], np.stack([rows["noise"], rows[metric]], axis=-1)[front])
     return figure
 

@@ -17,11 +17,11 @@ _MOST_CELLS = 200_000  # that are drawn: nobody could tell more apart
 
 def draw(runs: Mapping[str, Run]) -> Figure | None:
     """Draw the labels of arms that share their data; None without any, or where clients of several runs differ."""
-    known = [run for run in runs.values() if run.labels]
-    shared = known and all(_equal(run.labels or {}, known[0].labels or {}) for run in known)
+    labelled = [run for run in runs.values() if run.labels]
+    shared = labelled and all(_equal(run.labels or {}, labelled[0].labels or {}) for run in labelled)
     if not shared:
         return None
-    return _draw(_title(known[0].config), known[0].labels or {}, [known[0].config])
+    return _draw(_title(labelled[0].config), labelled[0].labels or {}, [labelled[0].config])
 
 
 def _equal(table: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:

@@ -38,12 +38,12 @@ def draw(config: Config, tables: Tables) -> Figure | None:
     for axes, metric in zip(grid[:, 0], Cost._fields, strict=True):
         by_layer(axes, list(names.values()))
         axes.set_ylabel(label_of(metric))
-        own = {column: values[rows["metric"] == metric] for column, values in rows.items()}
+        of_metric = {column: values[rows["metric"] == metric] for column, values in rows.items()}
         if metric == "area_mm2":
-            _stack(axes, _areas(own))
+            _stack(axes, _areas(of_metric))
         else:
-            layer_bars(axes, _passes(own))
-            _log(axes, own["value"])
+            layer_bars(axes, _passes(of_metric))
+            _log(axes, of_metric["value"])
         axes.label_outer()
         legend_beside(axes)
     return figure

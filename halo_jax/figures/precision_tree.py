@@ -33,21 +33,21 @@ def draw(runs: Mapping[str, Run]) -> Figure | None:
     """
     shown, left_out = selecting(runs)
     paths = {arm: {group: _path(run, group) for group in groups_of(run)} for arm, run in shown.items()}
-    paths = {arm: found for arm, found in paths.items() if all(_is_drawn(path) for path, _ in found.values())}
+    paths = {arm: of_arm for arm, of_arm in paths.items() if all(_is_drawn(path) for path, _ in of_arm.values())}
     if not paths:
         return None
-    groups = list(dict.fromkeys(group for found in paths.values() for group in found))
-    depth = max(len(path) for found in paths.values() for path, _ in found.values())
+    groups = list(dict.fromkeys(group for of_arm in paths.values() for group in of_arm))
+    depth = max(len(path) for of_arm in paths.values() for path, _ in of_arm.values())
     caption = "The path of each group of clients down the tree of precisions (bits of weights-activations-errors)."
     caption += left_out
     size = (1.0 + 3.2 * len(groups), 1.0 + (0.8 + 0.75 * depth) * len(paths))
     configs = [runs[arm].config for arm in paths]
     figure, grid = canvas("Precision tree", caption, configs, (len(paths), len(groups)), size)
-    for row, (arm, found) in zip(grid, paths.items(), strict=True):
+    for row, (arm, of_arm) in zip(grid, paths.items(), strict=True):
         for axes, group in zip(row, groups, strict=True):
             axes.set_axis_off()
-            if group in found:
-                path, who = found[group]
+            if group in of_arm:
+                path, who = of_arm[group]
                 _panel(axes, path, depth, runs[arm].config["selector"])
                 axes.set_title(f"{arm_name(arm, 34)}, low {group}\n({who})", fontsize=10)
     figure.supxlabel("bits of weights-activations-errors; grey: choices that were not taken", fontsize=9)

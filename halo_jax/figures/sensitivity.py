@@ -29,9 +29,9 @@ def draw(config: Config, tables: Tables) -> Figure | None:
     size = (10.5, 1.5 + 2.2 * len(datasets))
     figure, grid = canvas("Sensitivity to each dimension", caption, configs, (len(datasets), 3), size)
     for row, dataset in zip(grid, datasets, strict=True):
-        own = {column: values[names == dataset] for column, values in sweep.items()}
+        of_dataset = {column: values[names == dataset] for column, values in sweep.items()}
         for axes, metric in zip(row, Cost._fields, strict=True):
-            _panel(axes, own, metric)
+            _panel(axes, of_dataset, metric)
             axes.set_title(f"{dataset}: {quantity_of(metric)}", fontsize=10)
     for axes in grid[-1]:
         axes.set_xlabel("bits of one dimension, the others at 8")

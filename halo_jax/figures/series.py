@@ -57,9 +57,9 @@ def selecting(runs: Mapping[str, Run]) -> tuple[dict[str, Run], str]:
 
     A figure with a row for each of hundreds is too tall to be looked at, or to be drawn at all.
     """
-    found = {arm: run for arm, run in runs.items() if run.selects and groups_of(run)}
-    note = f" The first {MOST_ROWS} of {len(found)} arms." if len(found) > MOST_ROWS else ""
-    return dict(itertools.islice(found.items(), MOST_ROWS)), note
+    selectors = {arm: run for arm, run in runs.items() if run.selects and groups_of(run)}
+    note = f" The first {MOST_ROWS} of {len(selectors)} arms." if len(selectors) > MOST_ROWS else ""
+    return dict(itertools.islice(selectors.items(), MOST_ROWS)), note
 
 
 def groups_of(run: Run) -> list[str]:
@@ -84,14 +84,14 @@ def swept(rows: Mapping[str, np.ndarray]) -> list[str]:
 
 def of_points(config: Config, rows: Mapping[str, np.ndarray]) -> list[Config]:
     """The config of each row's point: the experiment's, with the values of the swept fields."""
-    found = []
+    configs = []
     for values in zip(*(rows[field] for field in swept(rows)), strict=True):
         of_point = {name: dict(value) if isinstance(value, Mapping) else value for name, value in config.items()}
         for field, value in zip(swept(rows), values, strict=True):
             section, _, leaf = field.rpartition(".")
             (of_point[section] if section else of_point)[leaf] = value
-        found.append(of_point)
-    return found or [config]
+        configs.append(of_point)
+    return configs or [config]
 
 
 def row_names(rows: Mapping[str, np.ndarray]) -> list[str]:

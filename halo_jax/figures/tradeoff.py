@@ -62,8 +62,8 @@ def _differ(tables: Tables, *columns: str) -> bool:
 def _panels(config: Config, tables: Tables, columns: Mapping[str, str], title: str) -> Figure | None:
     rows = tables.get("comparison", {})
     if rows:
-        known = np.all([np.isfinite(rows[name]) for name in ("accuracy_percent", *columns)], axis=0)
-        rows = {name: column[known] for name, column in rows.items()}
+        is_finite = np.all([np.isfinite(rows[name]) for name in ("accuracy_percent", *columns)], axis=0)
+        rows = {name: column[is_finite] for name, column in rows.items()}
     if not rows or not rows["arm"].size:
         return None
     caption = (
@@ -124,7 +124,7 @@ def _points(axes: Axes, rows: Mapping[str, np.ndarray], column: str, order: np.n
 
 def _styles(rows: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     kinds = zip(texts(rows["quantised_training"]), texts(rows["own_bits"]), strict=True)
-    return [(_OWN_BITS if own == "yes" else _QUANTISED) if low == "yes" else _FLOAT for low, own in kinds]
+    return [(_OWN_BITS if own_bits == "yes" else _QUANTISED) if low == "yes" else _FLOAT for low, own_bits in kinds]
 
 
 def _front(cost: np.ndarray, accuracy: np.ndarray) -> np.ndarray:

@@ -50,8 +50,8 @@ def total(bill: Bill, precision: Precision, *, relaxed: bool = False) -> Cost:
     """
     bits = _checked(precision, relaxed)
     if relaxed or bill.pipelined:
-        alike = [jnp.repeat(field[..., None], bill.num_layers, axis=-1) for field in bits]
-        return _relaxed_cost(bill, alike) if relaxed else _cost(bill, alike, _exact_count)
+        for_each_layer = [jnp.repeat(field[..., None], bill.num_layers, axis=-1) for field in bits]
+        return _relaxed_cost(bill, for_each_layer) if relaxed else _cost(bill, for_each_layer, _exact_count)
     as_one_layer = tuple(item._replace(table=item.table.sum(0, keepdims=True)) for item in bill.items)
     return _cost(bill._replace(items=as_one_layer), [field[..., None] for field in bits], _exact_count)
 
@@ -70,12 +70,12 @@ def breakdown_of(bill: Bill, precision: Precision) -> dict[Part, jax.Array]:
     A component with `cells` and `used cells` also has its `utilisation`, the second by the first.
     """
     bits = [jnp.broadcast_to(field, (*field.shape[:-1], bill.num_layers)) for field in _checked(precision, False)]
-    found = {item.part: _count(item, bits).as_float() * bill.prices[item.price] for item in bill.items}
-    for part, used in list(found.items()):
+    values = {item.part: _count(item, bits).as_float() * bill.prices[item.price] for item in bill.items}
+    for part, used in list(values.items()):
         if part.metric == "used cells":
-            cells = found[part._replace(metric="cells")]
-            found[part._replace(metric="utilisation")] = used / cells
-    return found
+            cells = values[part._replace(metric="cells")]
+            values[part._replace(metric="utilisation")] = used / cells
+    return values
 
 
 def breakdown_rows(breakdown: Mapping[Part, jax.Array], names: Sequence[str] = ()) -> list[BreakdownRow]:
@@ -95,9 +95,9 @@ def _checked(precision: Precision, relaxed: bool) -> Bits:
         chex.assert_type(bits, int)
     chex.assert_equal_shape(bits)
     for name, field in zip(Precision._fields, precision, strict=True):
-        known = np.empty(0) if isinstance(field, Tracer) else np.asarray(field)
-        if known.size and not 1 <= known.min() <= known.max() <= MAX_BITS:
-            raise ValueError(f"bits of {name} from {known.min()} to {known.max()}; allowed: 1 to {MAX_BITS}")
+        concrete = np.empty(0) if isinstance(field, Tracer) else np.asarray(field)
+        if concrete.size and not 1 <= concrete.min() <= concrete.max() <= MAX_BITS:
+            raise ValueError(f"bits of {name} from {concrete.min()} to {concrete.max()}; allowed: 1 to {MAX_BITS}")
     return [_clamped(field.astype(jnp.float32 if relaxed else jnp.int32)) for field in bits]
 
 

@@ -40,10 +40,10 @@ def layer_name(operation: str, shape: LayerShape) -> str:
 
 def named_layer(name: str) -> LayerShape | None:
     """The layer that `layer_name` gave this name; None for a node of any other name."""
-    found = _NAME.fullmatch(name)
-    if found is None:
+    match = _NAME.fullmatch(name)
+    if match is None:
         return None
-    kh, kw, c_in, c_out, *rest = map(int, found.groups())
+    kh, kw, c_in, c_out, *rest = map(int, match.groups())
     return LayerShape((kh, kw), c_in, c_out, (rest[0], rest[1]), (rest[2], rest[3]), (rest[4], rest[5]))
 
 

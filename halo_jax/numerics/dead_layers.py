@@ -42,10 +42,10 @@ def dead_layers(gradients: Any, sown: Any) -> jax.Array:
       sown: the variables that layers have sown; one that has sown nothing in COLLECTION is judged by its gradient.
     """
     values = jax.tree_util.tree_leaves_with_path(sown.get(COLLECTION, {}))
-    found = {str(path[:-2]): value for path, value in values if getattr(path[-2], "key", "") == NAME}
+    codes_of = {str(path[:-2]): value for path, value in values if getattr(path[-2], "key", "") == NAME}
     nothing = jnp.zeros(2, bool)
     rows = [
-        jnp.append(found.get(str(path[:-1]), nothing), jnp.max(jnp.abs(gradient), initial=0.0) == 0)
+        jnp.append(codes_of.get(str(path[:-1]), nothing), jnp.max(jnp.abs(gradient), initial=0.0) == 0)
         for path, gradient in jax.tree_util.tree_leaves_with_path(gradients)
     ]
     return jnp.stack(rows)

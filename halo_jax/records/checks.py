@@ -29,10 +29,10 @@ def check_rounds(table: Table, done: int, rounds: int | None) -> None:
 
     A run that goes on may have written a round's clients and not yet the round itself.
     """
-    found = list(dict.fromkeys(table["round"].tolist()))
-    if rounds is not None and (len(found) != rounds or done != rounds):
+    numbers = list(dict.fromkeys(table["round"].tolist()))
+    if rounds is not None and (len(numbers) != rounds or done != rounds):
         raise ValueError(f"the run is finished, but this is not all of rounds 1 to {rounds}")
-    if found[:done] != list(range(1, done + 1)):
+    if numbers[:done] != list(range(1, done + 1)):
         raise ValueError(f"this is not all of rounds 1 to {done}, which rounds.csv has")
 
 

@@ -130,8 +130,8 @@ def _require_kinds(folder: Path) -> None:
     for path in (folder, *(folder / name for name in _OWN)):
         is_folders = path == folder or path.name in _FOLDERS
         if path.exists() and path.is_dir() != is_folders:
-            found, right = ("a file", "a folder") if is_folders else ("a folder", "a file")
-            raise RecordError(f"{visible(path)} is {found}, where a run has {right}; move it away")
+            kind, right = ("a file", "a folder") if is_folders else ("a folder", "a file")
+            raise RecordError(f"{visible(path)} is {kind}, where a run has {right}; move it away")
         if path.is_dir() and not os.access(path, os.W_OK | os.X_OK):
             raise RecordError(f"{visible(path)}: Permission denied")
 
@@ -178,8 +178,10 @@ def _delete(folders: Sequence[Path], theirs: Config, figure_files: Collection[st
     swept = {field for point in plan.points(theirs.sweep).values() for field in point}
     for folder in inside:
         if config := _read(folder):
-            own = ("arms", "seed", "seeds", "sweep", *swept)
-            _compare(folder, config, theirs, but=own, arms_differ=True, advice=f"move it out of {visible(workdir)}")
+            differing = ("arms", "seed", "seeds", "sweep", *swept)
+            _compare(
+                folder, config, theirs, but=differing, arms_differ=True, advice=f"move it out of {visible(workdir)}"
+            )
         with lock(folder):  # nobody trains there
             pass
     for folder in inside:

@@ -36,23 +36,23 @@ def names_of(text: str) -> list[str]:
     return next(csv.reader([text.partition("\n")[0]]), [])
 
 
-def check_names(found: Sequence[str], layout: Layout) -> None:
-    """Raise ValueError unless `found` are columns of the layout in their order, with all that are required."""
-    wrong = next(_wrong_names(found, layout), None)
+def check_names(written: Sequence[str], layout: Layout) -> None:
+    """Raise ValueError unless `written` are columns of the layout in their order, with all that are required."""
+    wrong = next(_wrong_names(written, layout), None)
     if wrong:
         raise ValueError(f"the first line is not {','.join(layout.kinds)}: {wrong}")
 
 
-def _wrong_names(found: Sequence[str], layout: Layout) -> Iterator[str]:
+def _wrong_names(written: Sequence[str], layout: Layout) -> Iterator[str]:
     names = list(layout.kinds)
-    for i, name in enumerate(found):
+    for i, name in enumerate(written):
         if name not in names:
             yield f"{name[:80]!r} is unknown"
-        elif name in found[:i]:
+        elif name in written[:i]:
             yield f"{name} is there twice"
-        elif i and names.index(name) < names.index(found[i - 1]):
-            yield f"{name} comes after {found[i - 1]}"
-    yield from (f"{name} is missing" for name in layout.required if name not in found)
+        elif i and names.index(name) < names.index(written[i - 1]):
+            yield f"{name} comes after {written[i - 1]}"
+    yield from (f"{name} is missing" for name in layout.required if name not in written)
 
 
 def rows_of(text: str) -> list[list[str]]:
@@ -78,7 +78,7 @@ def unknown(kind: Any, rows: int) -> np.ndarray:
     return np.full(rows, "") if kind is str else np.full(rows, np.nan)
 
 
-def known(number: float) -> float | None:
+def number_or_none(number: float) -> float | None:
     """A number, or None for NaN: an empty cell."""
     return None if math.isnan(number) else number
 

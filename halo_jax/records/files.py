@@ -90,8 +90,8 @@ def read_columns(path: str | Path, texts: Collection[str] = ()) -> dict[str, np.
         names, rows = columns.names_of(text), columns.rows_of(text)
         if not names:
             raise ValueError("no first line with the names of columns")
-        found = zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True)
-        return {name: np.array(cells, np.str_) if name in texts else columns.guessed(cells) for name, cells in found}
+        cells_of = zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True)
+        return {name: np.array(cells, np.str_) if name in texts else columns.guessed(cells) for name, cells in cells_of}
 
 
 def read_table(path: Path, layout: Layout) -> dict[str, np.ndarray]:

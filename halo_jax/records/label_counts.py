@@ -53,7 +53,7 @@ def holdings(counts: np.ndarray) -> list[Holding]:
 def class_accuracy(right: np.ndarray, test_labels: np.ndarray) -> list[float]:
     """The accuracy on each class, `[K]`, of `right` answers `[K]`; NaN for a class without test images."""
     totals = np.bincount(test_labels, minlength=len(right)).tolist()
-    return [int(answers) / total if total else math.nan for answers, total in zip(right, totals, strict=True)]
+    return [int(correct) / total if total else math.nan for correct, total in zip(right, totals, strict=True)]
 
 
 def client_accuracy(counts: np.ndarray, accuracy: Sequence[float]) -> list[float]:

@@ -106,8 +106,8 @@ def resume(folder: str | Path, rounds_done: int) -> None:
         with errors_of(path, START_ANEW):
             names, rows = files.complete_rows(files.read_text(path), layout)
             kept = [cells for cells in rows if int(cells[0]) <= rounds_done]
-            found = {int(cells[0]) for cells in kept}
-            missing = next(number for number in itertools.count(1) if number not in found)
+            recorded = {int(cells[0]) for cells in kept}
+            missing = next(number for number in itertools.count(1) if number not in recorded)
             if missing <= rounds_done:
                 raise ValueError(f"round {missing} is missing; cannot resume after round {rounds_done}")
         files.write(path, columns.csv_text([names, *kept]))

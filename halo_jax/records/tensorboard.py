@@ -55,8 +55,8 @@ def scalars(row: RoundRecord) -> dict[str, float]:
 
     What is not a number is left out: an empty cell, or the loss of a model that has diverged.
     """
-    known = {tag: float(getattr(row, name)) for name, tag in _TAGS.items() if getattr(row, name) is not None}
-    return {tag: value for tag, value in known.items() if not math.isnan(value)}
+    numbers = {tag: float(getattr(row, name)) for name, tag in _TAGS.items() if getattr(row, name) is not None}
+    return {tag: value for tag, value in numbers.items() if not math.isnan(value)}
 
 
 def check_installed() -> None:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from halo_jax.records import files
-from halo_jax.records.columns import csv_text, known
+from halo_jax.records.columns import csv_text, number_or_none
 from halo_jax.records.names import arm_label, is_of_one_precision
 from halo_jax.records.run_folder import Run
 from halo_jax.records.units import head_of
@@ -107,7 +107,7 @@ def table(runs: Mapping[str, Run]) -> list[TableRow]:
         for label, costs in _costs_of_arm(arm_label(arm), run).items():
             against = base if base is not run and base is not None and _setting(base) == _setting(run) else None
             changes = [] if against is None else _change_percent(costs, _costs(against))
-            row = TableRow(label, top1, top5, *map(known, costs.tolist()), *changes)
+            row = TableRow(label, top1, top5, *map(number_or_none, costs.tolist()), *changes)
             widths = {"train_width": run.config["width"], "hardware_width": run.config["hardware"]["width"]}
             rows.append(row._replace(**widths))
     return rows
@@ -120,7 +120,7 @@ def _setting(run: Run) -> list[Any]:
 
 def groups(runs: Mapping[str, Run]) -> list[GroupRow]:
     """A row for each group of clients of each arm that selects, in the order of the table."""
-    found = []
+    rows = []
     for arm, run in runs.items():
         wants = run.clients["constraint"]
         for group in [group.name.lower() for group in (*GROUPS, Constraint.NONE)]:
@@ -128,10 +128,10 @@ def groups(runs: Mapping[str, Run]) -> list[GroupRow]:
             if not run.selects or not mask.any():
                 continue
             members = np.unique(run.clients["client"][mask]).tolist()
-            accuracies, costs = _accuracies(run, members), map(known, _costs(run, mask)[:3].tolist())
+            accuracies, costs = _accuracies(run, members), map(number_or_none, _costs(run, mask)[:3].tolist())
             mean, worst = (math.fsum(accuracies) / len(accuracies), min(accuracies)) if accuracies else (None, None)
-            found.append(GroupRow(arm_label(arm), group, len(members), mean, worst, *costs))
-    return found
+            rows.append(GroupRow(arm_label(arm), group, len(members), mean, worst, *costs))
+    return rows
 
 
 def cells(rows: Sequence[TableRow]) -> list[tuple[Cell, ...]]:
@@ -195,7 +195,7 @@ def _costs_of_arm(name: str, run: Run) -> dict[str, np.ndarray]:
 
 def _change_percent(costs: np.ndarray, base: np.ndarray) -> list[float | None]:
     pairs = zip(costs.tolist(), base.tolist(), strict=True)
-    return [known(100 * (cost / reference - 1)) if reference else None for cost, reference in pairs]
+    return [number_or_none(100 * (cost / reference - 1)) if reference else None for cost, reference in pairs]
 
 
 def _last_percent(run: Run, name: str) -> float | None:

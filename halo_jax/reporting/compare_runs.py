@@ -44,9 +44,9 @@ def compare(folders: Sequence[str | Path], workdir: str | Path, *, console: Cons
     """
     console, workdir = console or Console(), Path(workdir)
     paths = _find(folders)
-    found = [_read(path) for path in paths]
-    names = _told_apart([_mark(name, run) for name, run in zip(_names(paths), found, strict=True)])
-    read = dict(zip(names, found, strict=True))
+    records = [_read(path) for path in paths]
+    names = _told_apart([_mark(name, run) for name, run in zip(_names(paths), records, strict=True)])
+    read = dict(zip(names, records, strict=True))
     runs = {name: run for name, run in read.items() if run.rounds["round"].size}
     if not runs:
         raise ConfigError(f"none of {len(read)} runs has a finished round: {', '.join(read)}")
@@ -90,11 +90,11 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 def _told_apart(names: Sequence[str]) -> list[str]:
     """The names, with a number where two are written alike: a character "\x1b" is written as the text is."""
-    found: dict[str, None] = {}
+    distinct: dict[str, None] = {}
     for name in names:
         numbered = (f"{name} ({number})" for number in itertools.count(2))
-        found[next(new for new in itertools.chain([name], numbered) if new not in found)] = None
-    return list(found)
+        distinct[next(new for new in itertools.chain([name], numbered) if new not in distinct)] = None
+    return list(distinct)
 
 
 def _as_text(name: str) -> str:
@@ -106,7 +106,7 @@ def _find(folders: Sequence[str | Path]) -> list[Path]:
     """The absolute paths of all run folders in and under `folders`, each once, in the order of an experiment's arms."""
     if not folders:
         raise ConfigError("no run folder; right: launch.py --report FOLDER ...")
-    found: dict[Path, None] = {}
+    places: dict[Path, None] = {}
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise ConfigError(f"{visible(folder)} is no folder; right: a run folder, or one that holds some")
@@ -114,8 +114,8 @@ def _find(folders: Sequence[str | Path]) -> list[Path]:
         if not inside:
             right = "a folder with config.json and rounds.csv at any depth"
             raise ConfigError(f"{visible(folder)} holds no run; right: {right}")
-        found |= dict.fromkeys(inside)
-    return list(found)
+        places |= dict.fromkeys(inside)
+    return list(places)
 
 
 def _runs_under(folder: Path) -> Iterator[Path]:
@@ -172,11 +172,11 @@ def _by_seed(runs: Mapping[str, Run]) -> dict[str, Run]:
     if all(len(seeds) < 2 for seeds in groups.values()):
         return {}
     titles = [_title(list(seeds.values()), runs) for seeds in groups.values()]
-    found = {}
+    by_name = {}
     for place, (title, seeds) in enumerate(zip(titles, groups.values(), strict=True)):
-        alike = f" ({1 + titles[:place].count(title)})" if titles.count(title) > 1 else ""
-        found |= {f"seed_{seed}/{title}{alike}": runs[name] for seed, name in seeds.items()}
-    return found
+        number = f" ({1 + titles[:place].count(title)})" if titles.count(title) > 1 else ""
+        by_name |= {f"seed_{seed}/{title}{number}": runs[name] for seed, name in seeds.items()}
+    return by_name
 
 
 def _title(names: Sequence[str], runs: Mapping[str, Run]) -> str:

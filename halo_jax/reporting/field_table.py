@@ -10,12 +10,12 @@ from halo_jax.config.plan import text as shortest
 
 def print_fields(section: str, console: Console | None = None) -> None:
     """Print the fields of a section, such as "compressor.topk", or of "all" sections. Raises ConfigError."""
-    known, console = all_fields(), console or Console()
-    chosen = [name for name in known if section in ("all", name) or name.startswith(f"{section}.")]
+    fields, console = all_fields(), console or Console()
+    chosen = [name for name in fields if section in ("all", name) or name.startswith(f"{section}.")]
     if not chosen:
         raise ConfigError(f"--fields={show(section)}: {unknown_field(section)}")
     for name in chosen:
-        field = known[name]
+        field = fields[name]
         default = shortest(field.default) if field.default != "" else "''"
         console.print(Text.assemble((name, "bold"), f" = {default}"))
         console.print(Padding(Text(f"{field.reason}\n{field.kind.allowed}"), (0, 0, 0, 4)))

@@ -165,7 +165,7 @@ def _what_was_run(configs: Mapping[str, Mapping[str, str]]) -> str:
 
 def _html_table(rows: Sequence[TableRow]) -> str:
     every = zip(rows, cells(rows), strict=True)
-    return _table(("Arm", *HEADS), ([escape(row.arm), *map(_html_cell, own)] for row, own in every))
+    return _table(("Arm", *HEADS), ([escape(row.arm), *map(_html_cell, row_cells)] for row, row_cells in every))
 
 
 def _html_groups(rows: Sequence[GroupRow]) -> str:

@@ -49,7 +49,7 @@ def claims(seeds: Sequence[Mapping[str, Run]], dataset: str) -> list[Claim]:
     """
     dataset = nearest(dataset)
     tables = [{_paper_row(row.arm): row for row in arm_table.table(runs)} for runs in seeds]
-    found = []
+    rows = []
     for name in paper.TABLE2[dataset]:
         if name == BASE or not all(BASE in table and name in table for table in tables):
             continue
@@ -61,8 +61,8 @@ def claims(seeds: Sequence[Mapping[str, Run]], dataset: str) -> list[Claim]:
                 continue
             mean = math.fsum(values) / len(values)
             spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-            found.append(Claim(name, metric, theirs, mean, spread, mean - theirs, len(values)))
-    return found
+            rows.append(Claim(name, metric, theirs, mean, spread, mean - theirs, len(values)))
+    return rows
 
 
 def nearest(dataset: str) -> str:
@@ -72,12 +72,12 @@ def nearest(dataset: str) -> str:
     return "emnist" if dataset in ("mnist", "fashion_mnist") else "cifar10"
 
 
-def render(found: Sequence[Claim], dataset: str) -> Table:
+def render(table: Sequence[Claim], dataset: str) -> Table:
     """The claims for a terminal of 80 columns: a row for each of Table II."""
     caption = CAPTION.format(dataset=nearest(dataset))
     columns, rows = [Column("Row", is_number=False), *(Column(head_of(metric)) for metric in METRICS)], []
-    for row in dict.fromkeys(claim.row for claim in found):
-        cells = {claim.metric: _cell(claim) for claim in found if claim.row == row}
+    for row in dict.fromkeys(claim.row for claim in table):
+        cells = {claim.metric: _cell(claim) for claim in table if claim.row == row}
         rows.append([row, *(cells.get(metric, UNKNOWN) for metric in METRICS)])
     return draw_table(columns, rows, title="Against the paper's Table II", caption=caption, spaced=True)
 

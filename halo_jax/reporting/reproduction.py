@@ -81,10 +81,10 @@ def _figures(folder: Path, seeds: Sequence[int]) -> list[Path]:
 
 def choices_of(page: str) -> list[list[str]]:
     """The rows of the table under "## Choices", the head first; ValueError if there is none."""
-    found = re.search(r"^## Choices$.*?((?:^\|[^\n]*\n)+)", page, re.MULTILINE | re.DOTALL)
-    if found is None:
+    table = re.search(r"^## Choices$.*?((?:^\|[^\n]*\n)+)", page, re.MULTILINE | re.DOTALL)
+    if table is None:
         raise ValueError("no table under '## Choices'")
-    head, _, *rows = found[1].splitlines()
+    head, _, *rows = table[1].splitlines()
     return [[_plain(cell) for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in (head, *rows)]
 
 

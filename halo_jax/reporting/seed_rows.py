@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from halo_jax.paper import printed
-from halo_jax.records.columns import known
+from halo_jax.records.columns import number_or_none
 from halo_jax.records.names import arm_label, without_seed
 from halo_jax.records.run_folder import Run
 from halo_jax.types import Cost, Precision
@@ -86,7 +86,7 @@ def _row(arm: str, runs: Sequence[Run], changes: Sequence[float], target_percent
         own_bits="yes" if facts.client_bits or any(map(_bits_differ, runs)) else "",
         seeds=len(runs),
         accuracy_spread_percent=_deviation([_final_percent(run) for run in runs]),
-        change_points=known(math.fsum(changes) / len(changes)) if changes else None,
+        change_points=number_or_none(math.fsum(changes) / len(changes)) if changes else None,
         change_spread_points=_deviation(changes),
         priced_at="" if facts.low_precision else config["selector"]["start"],
         paper_accuracy_percent=printed_percent,
@@ -126,7 +126,8 @@ def _means(measured: Sequence[Mapping[str, float | None]]) -> dict[str, Any]:
     """The mean of each measure over runs; None where a run has none, or it is not known."""
     columns = {name: [measures[name] for measures in measured] for name in measured[0]}
     return {
-        name: None if None in own else known(math.fsum(filter(None, own)) / len(own)) for name, own in columns.items()
+        name: None if None in column else number_or_none(math.fsum(filter(None, column)) / len(column))
+        for name, column in columns.items()
     }
 
 
@@ -135,7 +136,7 @@ def _final_percent(run: Run, name: str = "accuracy") -> float:
 
 
 def _deviation(values: Sequence[float]) -> float | None:
-    return known(float(np.std(values, ddof=1))) if len(values) > 1 else None
+    return number_or_none(float(np.std(values, ddof=1))) if len(values) > 1 else None
 
 
 def _bits_differ(run: Run) -> bool:

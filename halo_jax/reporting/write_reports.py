@@ -33,14 +33,14 @@ def report(experiment: Experiment, console: Console) -> None:
     rows = tables.table(runs)
     tables.write_csv(rows, folder / "table.csv")
     drawn = figures.save_all(runs, folder)
-    found = _claims(experiment, [runs])
+    claims = _claims(experiment, [runs])
     notes = older_than_columns(runs)
-    files.write(folder / _PAGE, html_page.html(experiment.config.name, runs, _pictures(drawn), notes, claims=found))
+    files.write(folder / _PAGE, html_page.html(experiment.config.name, runs, _pictures(drawn), notes, claims=claims))
     console.print(tables.render_rich(rows))
     for line in notes:
         say(console, line)
-    if found:
-        console.print(paper_claims.render(found, experiment.config.dataset))
+    if claims:
+        console.print(paper_claims.render(claims, experiment.config.dataset))
     for arm, run in runs.items():
         say(console, f"model of {arm}: sha256 {run.summary['model_sha256']}")
     _say_where(folder, console)
@@ -54,7 +54,7 @@ def gather(experiment: Experiment, changed: Collection[Path], console: Console |
     if not experiment.children:
         return _read(experiment)
     inside = {child.folder.name: gather(child, changed, None) for child in experiment.children}
-    runs = {f"{name}/{arm}": run for name, found in inside.items() for arm, run in found.items()}
+    runs = {f"{name}/{arm}": run for name, of_point in inside.items() for arm, run in of_point.items()}
     if (
         console
         or not (experiment.folder / _PAGE).exists()
@@ -71,14 +71,14 @@ def _compare(experiment: Experiment, runs: Mapping[str, Run], console: Console |
     drawn = save_comparison(folder, run_folder.recorded_config(folder), cells, runs, fields)
     rows = [row._replace(arm=": ".join(filter(None, (plan.label(point), row.arm)))) for point, row in lines]
     caption = seed_table.caption(experiment.config.evaluation.target_percent, experiment.config.paper)
-    found = [] if experiment.config.sweep else _claims(experiment, _by_seed(runs))
+    claims = [] if experiment.config.sweep else _claims(experiment, _by_seed(runs))
     files.write(
-        folder / _PAGE, html_page.comparison_html(experiment.config.name, rows, runs, _pictures(drawn), caption, found)
+        folder / _PAGE, html_page.comparison_html(experiment.config.name, rows, runs, _pictures(drawn), caption, claims)
     )
     if console:
         console.print(seed_table.render(rows, caption))
-        if found:
-            console.print(paper_claims.render(found, experiment.config.dataset))
+        if claims:
+            console.print(paper_claims.render(claims, experiment.config.dataset))
         for line in older_than_columns(runs):
             say(console, line)
         _say_where(folder, console)
@@ -148,9 +148,9 @@ def _claims(experiment: Experiment, seeds: Sequence[Mapping[str, Run]]) -> list[
     if experiment.config.paper != "table2":
         (experiment.folder / "claims.csv").unlink(missing_ok=True)  # of a launch that asked for them
         return []
-    found = paper_claims.claims(seeds, experiment.config.dataset)
-    files.write(experiment.folder / "claims.csv", csv_text([paper_claims.Claim._fields, *found]))
-    return found
+    claims = paper_claims.claims(seeds, experiment.config.dataset)
+    files.write(experiment.folder / "claims.csv", csv_text([paper_claims.Claim._fields, *claims]))
+    return claims
 
 
 def _by_seed(runs: Mapping[str, Run]) -> list[dict[str, Run]]:

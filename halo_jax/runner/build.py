@@ -99,10 +99,10 @@ def assemble_all(
     federations = {}
     for arm, config in configs.items():
         with naming(arm):
-            alike = json.dumps([config.recipe.to_dict(), config.noise.to_dict(), config.evaluation.batch_size])
-            if alike not in networks:
-                networks[alike] = build_network(config, dataset, executor, first_models)
-            network = networks[alike]
+            network_key = json.dumps([config.recipe.to_dict(), config.noise.to_dict(), config.evaluation.batch_size])
+            if network_key not in networks:
+                networks[network_key] = build_network(config, dataset, executor, first_models)
+            network = networks[network_key]
             federations[arm] = Federation(
                 stages=_build_stages(config, network, dataset, data),
                 data=data._replace(clocks=place(make_clocks(config, data.num_examples), executor)),

@@ -67,25 +67,25 @@ def build(section: str, config: Config, *positional: Any, **offered: Any) -> Any
     about = SECTIONS[section]
     name = schema.get(config, about.name_field)
     entry: Callable[..., Any] = about.table[name]
-    own = {field.rpartition(".")[2]: schema.get(config, field) for field in of_entry(section, name)}
+    parameters = {field.rpartition(".")[2]: schema.get(config, field) for field in of_entry(section, name)}
     try:
-        return entry(*positional, **own, **_asked_for(entry, offered, own, len(positional)))
+        return entry(*positional, **parameters, **_asked_for(entry, offered, parameters, len(positional)))
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{about.name_field}={name!r}: {error}") from error
 
 
 def _asked_for(
-    entry: Callable[..., Any], offered: Mapping[str, Any], own: Mapping[str, Any], positional: int
+    entry: Callable[..., Any], offered: Mapping[str, Any], given: Mapping[str, Any], positional: int
 ) -> dict[str, Any]:
     """Those of `offered` that the entry has parameters for. Raises ValueError if it needs more."""
-    found = {}
+    asked_for = {}
     for name, parameter in list(inspect.signature(entry).parameters.items())[positional:]:
-        if name in offered and name not in own:
-            found[name] = offered[name]
-        elif name not in own and parameter.default is parameter.empty and parameter.kind is parameter.KEYWORD_ONLY:
+        if name in offered and name not in given:
+            asked_for[name] = offered[name]
+        elif name not in given and parameter.default is parameter.empty and parameter.kind is parameter.KEYWORD_ONLY:
             has = ", ".join(offered) or "nothing"
             raise ValueError(f"parameter {name} has no kind and default, and none of {has} is it")
-    return found
+    return asked_for
 
 
 def make_recipe(config: Config) -> Recipe:

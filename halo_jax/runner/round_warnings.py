@@ -50,13 +50,13 @@ class RoundWarnings:
             for i, client in enumerate(np.asarray(results.client).tolist())
             if client not in self._clients
         }
-        found = {client: place for client, place in places.items() if place}
-        if not found:
+        newly_dead = {client: place for client, place in places.items() if place}
+        if not newly_dead:
             return
-        self._clients.update(found)
-        client, (tensor, kind) = next(iter(found.items()))
+        self._clients.update(newly_dead)
+        client, (tensor, kind) = next(iter(newly_dead.items()))
         name = dead_layers.name_tensors(self._arm.federation.first_model)[tensor]
-        others = f" (and {len(found) - 1} more clients)" if len(found) > 1 else ""
+        others = f" (and {len(newly_dead) - 1} more clients)" if len(newly_dead) > 1 else ""
         self._say(
             f"client {client}{others} has learned nothing in {name} for {after} local steps: "
             f"{dead_layers.KINDS[kind]}; what usually helps: {dead_layers.REMEDIES[kind]}"

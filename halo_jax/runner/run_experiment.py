@@ -102,8 +102,8 @@ def _unfinished(root: Experiment, overwrite: bool) -> list[Experiment]:
 
     leaves = list(root.leaves())
     finished = on_leader(lambda: [is_finished(leaf) for leaf in leaves])
-    known = processes.from_leader(np.array(finished or [False] * len(leaves)))
-    return [leaf for leaf, done in zip(leaves, known, strict=True) if not done]
+    are_finished = processes.from_leader(np.array(finished or [False] * len(leaves)))
+    return [leaf for leaf, done in zip(leaves, are_finished, strict=True) if not done]
 
 
 def _check_sizes(unfinished: Sequence[Experiment], load: Load) -> None:

@@ -160,10 +160,12 @@ class _Training:
         state, results = self._program.run_round(number, state)
         due = number == self._config.rounds or number % self._config.eval_every == 0
         scores = self._program.evaluate(state, number) if due else [None] * len(self._arms)
-        after, found = self._program.split(state), self._program.split(results)
+        after, results_of = self._program.split(state), self._program.split(results)
         seconds = (time.perf_counter() - started) / len(self._arms)
         return state, [
-            _TrainedRound(number, seconds, broadcast=broadcasts[i], state=after[i], results=found[i], scores=scores[i])
+            _TrainedRound(
+                number, seconds, broadcast=broadcasts[i], state=after[i], results=results_of[i], scores=scores[i]
+            )
             for i in range(len(self._arms))
         ]
 

@@ -71,14 +71,14 @@ def gradient_search(cost_fn: CostFn, budget: Cost, *, start: Precision, floor: P
         bits = _descend(objective, boxes)
         return _narrow(bits, boxes, choice=jnp.asarray(WAYS) // place % 6), bits
 
-    def look_around(found: jax.Array, _: Any) -> tuple[jax.Array, None]:
-        return best(jnp.clip(jnp.concatenate([found + AROUND, found[ORDERS]]), least, most)), None
+    def look_around(best_bits: jax.Array, _: Any) -> tuple[jax.Array, None]:
+        return best(jnp.clip(jnp.concatenate([best_bits + AROUND, best_bits[ORDERS]]), least, most)), None
 
     boxes = Boxes(*(jnp.broadcast_to(end, (len(WAYS), 3)) for end in (least, most)))
     _, bits = jax.lax.scan(turn, boxes, 6 ** jnp.arange(3))  # two turns, and a third that only descends
-    found = best(jnp.concatenate([jnp.floor(bits[-1]), jnp.ceil(bits[-1])]))
-    found, _ = jax.lax.scan(look_around, found, None, length=ROUNDS)
-    return Precision(*found.astype(jnp.int32))
+    best_bits = best(jnp.concatenate([jnp.floor(bits[-1]), jnp.ceil(bits[-1])]))
+    best_bits, _ = jax.lax.scan(look_around, best_bits, None, length=ROUNDS)
+    return Precision(*best_bits.astype(jnp.int32))
 
 
 def _descend(objective: Objective, boxes: Boxes) -> jax.Array:

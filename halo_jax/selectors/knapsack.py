@@ -142,9 +142,9 @@ def _search_in_order(problem: Problem, options: Options, dropped: jax.Array, ord
     after = [x[order][::-1].cumsum(0)[::-1] - x[order] for x in (relaxed_value, relaxed_loads)]
 
     def decide(beam: Beam, undecided: Undecided) -> tuple[Beam, tuple]:
-        layer, own, value_after, loads_after = undecided
+        layer, options_of_layer, value_after, loads_after = undecided
         least_after = value_after + (loads_after * prices).sum(-1)
-        beam, bounds = _extend(beam, layer, own, least_after, prices)
+        beam, bounds = _extend(beam, layer, options_of_layer, least_after, prices)
         fits = (beam.loads[:, None] + loads_after <= 1).all(-1)
         best = jnp.argmin(jnp.where(fits, beam.value[:, None] + value_after, jnp.inf))
         partial, price = best // len(prices), best % len(prices)

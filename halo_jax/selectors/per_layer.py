@@ -60,9 +60,9 @@ def per_layer(
     chex.assert_shape([*candidates], (kinds,))
     chex.assert_shape([limits, weights], [(3,), (layers,)])
     noise, loads = weights[:, None] * quantisation_noise(candidates), prices / limits
-    found, bound = knapsack.search(noise, loads)
+    searched, bound = knapsack.search(noise, loads)
     same = jnp.broadcast_to(jnp.arange(kinds)[:, None], (kinds, layers))
-    choices = jnp.concatenate([found, _cheapest(noise, loads), same])
+    choices = jnp.concatenate([searched, _cheapest(noise, loads), same])
 
     costs, noises = (_total(numbers, choices) for numbers in (prices, noise))
     overshoot = jnp.where((costs <= limits).all(1), 0, (costs / limits).max(1))

@@ -106,26 +106,28 @@ def _one(config: Config, precision: Precision) -> dict[str, Table]:
 def _by_layer(names: Sequence[str], rows: Sequence[BreakdownRow], metric: str) -> Table:
     """One metric of every layer, by phase; the area by what lies there."""
     name, unit = metric.split("_")
-    own = [row for row in rows if row.metric == metric and row.in_total]
+    in_metric = [row for row in rows if row.metric == metric and row.in_total]
 
     def column(row: BreakdownRow) -> str:
         return row.component.split(" ")[0] if name == "area" else row.phase
 
-    columns, total = list(dict.fromkeys(map(column, own))), sum(row.value for row in own)
+    columns, total = list(dict.fromkeys(map(column, in_metric))), sum(row.value for row in in_metric)
     kind: Any = namedtuple(
         "LayerCostRow", ["layer", *(f"{name}_{unit}" for name in columns), f"total_{unit}", "share_percent"]
     )
     table = []
     for index, layer in enumerate(names, start=1):
-        values = [sum(row.value for row in own if row.layer == index and column(row) == wanted) for wanted in columns]
+        values = [
+            sum(row.value for row in in_metric if row.layer == index and column(row) == wanted) for wanted in columns
+        ]
         table.append(kind(layer, *values, sum(values), 100 * sum(values) / total))
     return Table(f"{name.capitalize()} by layer", table)
 
 
 def _occupation(names: Sequence[str], rows: Sequence[BreakdownRow]) -> dict[str, Table]:
     """What each layer takes of the chip, on a platform that counts it, and how much of that holds a bit."""
-    own = [row for row in rows if row.metric in _OCCUPATION]
-    if not own:
+    occupied = [row for row in rows if row.metric in _OCCUPATION]
+    if not occupied:
         return {}
 
     def column(row: BreakdownRow) -> str:
@@ -134,23 +136,23 @@ def _occupation(names: Sequence[str], rows: Sequence[BreakdownRow]) -> dict[str,
     def shown(row: BreakdownRow) -> float:
         return 100 * row.value if row.metric == "utilisation" else row.value
 
-    kind: Any = namedtuple("OccupationRow", ["layer", *dict.fromkeys(map(column, own))])
-    by_layer = [[shown(row) for row in own if row.layer == index] for index in range(1, 1 + len(names))]
+    kind: Any = namedtuple("OccupationRow", ["layer", *dict.fromkeys(map(column, occupied))])
+    by_layer = [[shown(row) for row in occupied if row.layer == index] for index in range(1, 1 + len(names))]
     table = [kind(name, *values) for name, values in zip(names, by_layer, strict=True)]
     return {"occupation": Table("Crossbars and tiles by layer", table)}
 
 
 def _parts(rows: Sequence[BreakdownRow]) -> list[PartRow]:
     """Each part of each metric, added over the layers."""
-    found = []
+    part_rows = []
     for metric in Cost._fields:
-        own = [row for row in rows if row.metric == metric]
-        total = sum(row.value for row in own if row.in_total)
-        for phase, component, in_total in dict.fromkeys((row.phase, row.component, row.in_total) for row in own):
-            value = sum(row.value for row in own if (row.phase, row.component) == (phase, component))
+        in_metric = [row for row in rows if row.metric == metric]
+        total = sum(row.value for row in in_metric if row.in_total)
+        for phase, component, in_total in dict.fromkeys((row.phase, row.component, row.in_total) for row in in_metric):
+            value = sum(row.value for row in in_metric if (row.phase, row.component) == (phase, component))
             share = 100 * value / total if in_total else None
-            found.append(PartRow(quantity_of(metric), phase, component, value, unit_of(metric), share))
-    return found
+            part_rows.append(PartRow(quantity_of(metric), phase, component, value, unit_of(metric), share))
+    return part_rows
 
 
 def _grid(config: Config, bits: Sequence[Sequence[int]]) -> Table:

@@ -49,22 +49,22 @@ def study(config: Config) -> dict[str, Table]:
     candidates = Precision(*map(jnp.asarray, bit_grid(start, floor)))
     budget = _budget(config, chip.evaluate(network.layers, start))
     alone = [functools.partial(chip.evaluate, (layer,)) for layer in network.layers]
-    found = jax.jit(lambda: per_layer(layer_costs(alone, candidates), candidates, budget))()
-    if not bool(found.feasible):
+    chosen = jax.jit(lambda: per_layer(layer_costs(alone, candidates), candidates, budget))()
+    if not bool(chosen.feasible):
         limits = ", ".join(
             f"demand.{name}={float(limit):g}" for name, limit in budget._asdict().items() if limit < jnp.inf
         )
         raise ConfigError(f"{limits}: nothing from {floor} to {start} fits; allowed: more, or a lower floor")
-    layers = zip(network.names, network.layers, np.stack(found.precision, axis=1).tolist(), strict=True)
+    layers = zip(network.names, network.layers, np.stack(chosen.precision, axis=1).tolist(), strict=True)
     rows = [LayerRow(index, name, describe(layer), *bits) for index, (name, layer, bits) in enumerate(layers, start=1)]
-    ours = chip.evaluate_per_layer(network.layers, found.precision)
+    ours = chip.evaluate_per_layer(network.layers, chosen.precision)
     return {
         "per_layer": Table(f"{setting(config)}: a precision for each layer", rows),
-        "comparison": _comparison(found, ours, candidates, chip.evaluate(network.layers, candidates), budget),
+        "comparison": _comparison(chosen, ours, candidates, chip.evaluate(network.layers, candidates), budget),
     }
 
 
-def _comparison(found: PerLayer, ours: Cost, candidates: Precision, costs: Cost, budget: Cost) -> Table:
+def _comparison(chosen: PerLayer, ours: Cost, candidates: Precision, costs: Cost, budget: Cost) -> Table:
     """The choice against the best of the candidates that all layers share."""
     best = best_within(candidates, costs, budget)
     uniform, cost = candidates.layer(int(best)), Cost(*(metric[best] for metric in costs))
@@ -72,9 +72,9 @@ def _comparison(found: PerLayer, ours: Cost, candidates: Precision, costs: Cost,
         ComparisonRow(name, float(limit) if limit < jnp.inf else None, number(a), number(b), unit_of(name))
         for name, limit, a, b in zip(Cost._fields, budget, ours, cost, strict=True)
     ]
-    noise = len(found.precision.weights) * quantisation_noise(uniform)
-    rows.append(ComparisonRow("quantisation noise", None, number(found.noise), number(noise), ""))
-    rows.append(ComparisonRow("no choice has less than", None, number(found.bound), None, ""))
+    noise = len(chosen.precision.weights) * quantisation_noise(uniform)
+    rows.append(ComparisonRow("quantisation noise", None, number(chosen.noise), number(noise), ""))
+    rows.append(ComparisonRow("no choice has less than", None, number(chosen.bound), None, ""))
     fits = all(bool(value <= limit) for value, limit in zip(cost, budget, strict=True))
     which = "the finest within the same budget" if fits else "which overshoots least: none fits"
     return Table(f"Against {Precision(*map(int, uniform))} for all layers, {which}", rows)

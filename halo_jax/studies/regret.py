@@ -62,10 +62,10 @@ def _range(config: Config) -> dict:
 
 
 def _regret(config: Config, cost_fn: CostFn, metric: Constraint) -> Iterator[tuple]:
-    found = jax.jit(lambda: regret(cost_fn, metric, **_range(config)))()
-    greedy, best = (np.stack(precision, axis=1).tolist() for precision in (found.greedy, found.best))
+    paths = jax.jit(lambda: regret(cost_fn, metric, **_range(config)))()
+    greedy, best = (np.stack(precision, axis=1).tolist() for precision in (paths.greedy, paths.best))
     for depth in range(1, len(greedy)):
-        percent = 100 * float(found.regret[depth])
+        percent = 100 * float(paths.regret[depth])
         yield depth, str(Precision(*greedy[depth])), str(Precision(*best[depth])), percent
 
 

@@ -69,8 +69,8 @@ def _select_all(config: Config) -> tuple[Precision, Cost]:
     everyone = jnp.arange(config.num_clients)
 
     def select(client, precision, state, demand, round):
-        own = stream(key, Stream.SELECT, round, client)
-        return selector.select(state, precision, demand, cost_fn, round=round, loss=jnp.float32(jnp.inf), key=own)
+        own_key = stream(key, Stream.SELECT, round, client)
+        return selector.select(state, precision, demand, cost_fn, round=round, loss=jnp.float32(jnp.inf), key=own_key)
 
     def step(carry, round):
         precision, state = lift(select, "vmap")((everyone, *carry, demands), (round,))

@@ -71,16 +71,16 @@ def work_out(eqn: Any, operands: Sequence[np.ndarray | None]) -> np.ndarray | No
       The value; None where it is not known, no whole number, or many.
     """
     name, results = eqn.primitive.name, [var.aval for var in eqn.outvars]
-    known = [operand for operand in operands if operand is not None]
-    if len(results) != 1 or len(known) < len(operands) or not _holds_integers(results[0]) or results[0].size > _MOST:
+    values = [operand for operand in operands if operand is not None]
+    if len(results) != 1 or len(values) < len(operands) or not _holds_integers(results[0]) or results[0].size > _MOST:
         return None
     (result,) = results
     if name == "iota" and result.ndim == 1:
         return np.arange(result.size, dtype=result.dtype)
-    if name in _RESHAPES and known[0].size in (1, result.size):
-        return np.broadcast_to(known[0].ravel(), (result.size,)).reshape(result.shape).astype(result.dtype)
+    if name in _RESHAPES and values[0].size in (1, result.size):
+        return np.broadcast_to(values[0].ravel(), (result.size,)).reshape(result.shape).astype(result.dtype)
     with np.errstate(all="ignore"):  # hashes of random numbers wrap around
-        return np.asarray(_ARITHMETIC[name](*known)).astype(result.dtype) if name in _ARITHMETIC else None
+        return np.asarray(_ARITHMETIC[name](*values)).astype(result.dtype) if name in _ARITHMETIC else None
 
 
 def _holds_integers(value: Any) -> bool:

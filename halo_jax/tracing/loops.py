@@ -79,8 +79,8 @@ def while_loop(eqn: Any, inputs: list[Origin], walk: Walk) -> Flow:
     while (more := goes_on(carry)) is not None:
         if not more:
             return Flow(any_step.results, operations)
-        carry, found = step(carry)
-        operations += found
+        carry, in_step = step(carry)
+        operations += in_step
     raise ValueError("a while loop of unknown length holds products: a scan, or a fori_loop of fixed length, has one")
 
 
