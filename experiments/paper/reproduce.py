@@ -59,7 +59,7 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def _run(name: str, variant: str, title: str, workdir: Path) -> reproduction.Part:
+def _run(name: str, variant: str, title: str, workdir: Path) -> reproduction.Section:
     """Launch one experiment in a process of its own."""
     config = f"experiments/paper/{name}.py" + (f":{variant}" if variant else "")
     folder = workdir / (f"{name}_{variant}" if variant else name)
@@ -75,7 +75,7 @@ def _run(name: str, variant: str, title: str, workdir: Path) -> reproduction.Par
     about = reproduction.about_of(importlib.import_module(f"experiments.paper.{name}").__doc__)
     command = shlex.join(["python", "launch.py", *arguments])
     failed = (said or [f"status {ended.returncode}"])[-1] if ended.returncode else ""
-    return reproduction.Part(f"{title}{f' ({variant})' if variant else ''}", about, command, folder, failed)
+    return reproduction.Section(f"{title}{f' ({variant})' if variant else ''}", about, command, folder, failed)
 
 
 if __name__ == "__main__":

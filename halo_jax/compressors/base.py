@@ -25,7 +25,7 @@ class Context(NamedTuple):
     shared: jax.Array  # a random key of both ends: dither, rotations
     plan: Any = ()  # what the server decided for this round
     pooled: Any = ()  # maxima of `stats` over the cohort
-    held: Any = ()  # what the server keeps of this client's last message, if the compressor `remembers`
+    last_received: Any = ()  # what the server keeps of this client's last message, if the compressor `remembers`
 
 
 class Upload(NamedTuple):

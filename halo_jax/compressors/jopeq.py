@@ -66,15 +66,17 @@ def jopeq(
         tensors = tensors_of(x)
         shapes = [_columns(tensor, lattice) for tensor in tensors]
         noise = zip(draws(context.shared, shapes), draws(key, shapes), strict=True)
-        sent = [_encode(tensor, law, most, *pair) for tensor, pair in zip(tensors, noise, strict=True)]
-        codes, scales = zip(*sent, strict=True)
+        encoded = [_encode(tensor, law, most, *pair) for tensor, pair in zip(tensors, noise, strict=True)]
+        codes, scales = zip(*encoded, strict=True)
         bits = math.ceil(size_of(x) * math.log2(2 * most + 1)) + 32 * (lattice + 1) * len(tensors)
         return Upload((Codes([*codes], 2 * most + 1, coding="radix"), [*scales]), state, bits)
 
     def decompress(message, like, context):
         codes, scales = message
-        sent = zip(codes.values, draws(context.shared, codes.values), scales, tensors_of(like), strict=True)
-        return rebuild([_decode(code - most, law, dither, scale, tensor) for code, dither, scale, tensor in sent], like)
+        pieces = zip(codes.values, draws(context.shared, codes.values), scales, tensors_of(like), strict=True)
+        return rebuild(
+            [_decode(code - most, law, dither, scale, tensor) for code, dither, scale, tensor in pieces], like
+        )
 
     return Compressor(compress, decompress, feedback=False)  # a memory would take the noise back
 

@@ -63,7 +63,7 @@ def laq(
 
     def compress(x, state, context, key):
         del key
-        news = [g - h for g, h in zip(jax.tree.leaves(x), jax.tree.leaves(context.held), strict=True)]
+        news = [g - h for g, h in zip(jax.tree.leaves(x), jax.tree.leaves(context.last_received), strict=True)]
         radius = peak(jnp.stack(list(map(peak, news))))
         message = Codes([_nearest(new, radius) for new in news], top + 1), radius
         moves = innovation(message)
@@ -74,7 +74,7 @@ def laq(
         return Upload(message, kept, 32 + bits * size_of(x), sent=~skip, extra_down_bits=32)
 
     def decompress(message, like, context):
-        return jax.tree.map(jnp.add, context.held, rebuild(innovation(message), like))
+        return jax.tree.map(jnp.add, context.last_received, rebuild(innovation(message), like))
 
     def _nearest(new, radius):
         code = jnp.floor((new / positive(radius) + 1) * (top / 2) + 0.5)

@@ -45,9 +45,19 @@ class Files(NamedTuple):
 
 
 def find(place: Path, folder: str, archive: str, wanted: tar.Wanted = tar.NOTHING) -> Files | None:
-    """The files of `folder`, of its published `archive` (`.zip` or `.tar.gz`), in `place` or `place` itself, or None.
+    """The files of a data set, from its folder or from the archive that it is published as.
 
-    Raises DatasetError, one line, for an archive that is broken.
+    Args:
+      place: where to look: the folder or the archive itself, or what holds it.
+      folder: the folder's name, also inside of the archive.
+      archive: the archive's name: a `.zip` or `.tar.gz`.
+      wanted: which members of a tar are read, as it is read in one go.
+
+    Returns:
+      The files, of the folder if both are there; None if neither is.
+
+    Raises:
+      DatasetError: the archive is broken; one line.
     """
     for path in (place / folder, place):
         if path.name == folder and path.is_dir():

@@ -22,13 +22,22 @@ def search(
 ) -> Dataset:
     """Load a data set from the first place that has it, in its original form or prepared by tensorflow_datasets.
 
-    Looks in `data_dir` alone if it is given; else in `data/<name>`, `system_dirs` and the default folder of
-    tensorflow_datasets, in this order. `name` may hold a variant: "emnist/letters". `read` gives the data set of a
-    place, or None where there is none; `forms` says what it looks for. `finish` turns what was read from either form
-    into what users see. `package` is the Debian package to recommend.
+    Args:
+      name: of the data set; it may hold a variant, as in "emnist/letters".
+      data_dir: the only place to look in; "" for `data/<name>`, `system_dirs`, and the default folder of
+        tensorflow_datasets, in this order.
+      forms: what `read` looks for, for the message that it is nowhere.
+      read: the data set of a place, or None where there is none.
+      finish: turns what was read from either form into what users see.
+      system_dirs: where packages of the system put it.
+      package: the Debian package to recommend; "" for none.
 
-    Raises DatasetError, one line, if it is nowhere (with the command that gets it), broken, or of another size than
-    `SHAPES[name]`.
+    Returns:
+      The data set of the first place that has it.
+
+    Raises:
+      DatasetError: it is nowhere (with the command that gets it), broken, or of another size than `SHAPES[name]`; one
+        line.
     """
     if data_dir:
         places = [expand(data_dir)]

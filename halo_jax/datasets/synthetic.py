@@ -20,8 +20,18 @@ def make(
 ) -> Dataset:
     """Make images that are a random pattern of their class plus Gaussian noise, clipped to uint8.
 
-    `image_shape` is (H, W, C); `noise` is the standard deviation in grey levels, beside patterns uniform in
-    0..255. Classes are of equal size up to one. The same arguments give the same arrays.
+    The same arguments give the same arrays.
+
+    Args:
+      image_shape: (H, W, C), pixels and channels.
+      num_classes: classes, of equal size up to one image.
+      train_examples: images to train on.
+      test_examples: images to test on.
+      noise: standard deviation in grey levels; patterns are uniform in 0..255.
+      seed: of numpy's default generator, which draws patterns, labels and noise.
+
+    Returns:
+      Images uint8 `[D, H, W, C]` and labels int32 `[D]` of both splits.
     """
     rng = np.random.default_rng(seed)
     patterns = rng.uniform(0, 255, (num_classes, *image_shape))

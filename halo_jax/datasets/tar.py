@@ -36,12 +36,12 @@ def read(file: BinaryIO, folder: str, wanted: Wanted) -> dict[str, bytes]:
     """
     stream = gunzipped(file) if is_gzipped(file) else file
     found: dict[str, bytes] = {}
-    most = left = len(wanted.names) * wanted.most + _MOST_BESIDE
+    most = allowed = len(wanted.names) * wanted.most + _MOST_BESIDE
     while (header := _take(stream, _BLOCK)).strip(b"\0"):
         path, size, kind = _parsed(header)
         content = 0 if kind in _WITHOUT_CONTENT else -(-size // _BLOCK) * _BLOCK
-        left -= _BLOCK + content
-        if left < 0:
+        allowed -= _BLOCK + content
+        if allowed < 0:
             raise ValueError(f"it holds more than {most} bytes")
         name = path.removeprefix("./").removeprefix(f"{folder}/")
         if kind in _REGULAR and path.endswith(f"{folder}/{name}") and name in wanted.names:
@@ -50,8 +50,8 @@ def read(file: BinaryIO, folder: str, wanted: Wanted) -> dict[str, bytes]:
             found[name] = _take(stream, content)[:size]
         else:
             _pass_over(stream, content)
-    while left > 0 and (rest := stream.read(_PIECE)):  # to where gzip says whether all of it was right
-        left -= len(rest)
+    while allowed > 0 and (rest := stream.read(_PIECE)):  # to where gzip says whether all of it was right
+        allowed -= len(rest)
     return found
 
 

@@ -145,5 +145,5 @@ def _expect(what: str, found: object, right: str) -> None:
 
 def _version(folder: Path) -> tuple[int, ...]:
     """`3.10.1` -> (3, 10, 1), so that it is newer than `3.9.0`; what is no version comes first."""
-    parts = folder.name.split(".")
-    return tuple(int(part) for part in parts) if all(part.isdecimal() for part in parts) else ()
+    numbers = folder.name.split(".")
+    return tuple(map(int, numbers)) if all(map(str.isdecimal, numbers)) else ()

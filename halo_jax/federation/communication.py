@@ -76,17 +76,17 @@ def exchange(stages: Stages, client: Client, trained: Trained, shared: Shared, p
         shared=stream(key, Stream.DITHER, shared.round, client.id),
         plan=shared.downlink.plan,
         pooled=pooled,
-        held=client.memory.held,
+        last_received=client.memory.held,
     )
     x = carried(stages, trained.model, shared.downlink.model)
     upload: Upload = compressor.compress(x, client.memory.state, context, private)
-    received, held = compressor.decompress(upload.message, x, context), client.memory.held
+    received, kept = compressor.decompress(upload.message, x, context), client.memory.held
     uploaded = jnp.asarray(upload.sent)
     if compressor.remembers:
-        received = held = jax.tree.map(lambda new, old: jnp.where(uploaded, new, old), received, held)
+        received = kept = jax.tree.map(lambda new, old: jnp.where(uploaded, new, old), received, kept)
     return Exchange(
         received=received,
-        memory=ClientMemory(upload.state, held),
+        memory=ClientMemory(upload.state, kept),
         uploaded=uploaded,
         up_size=size(upload.message, upload.nominal_bits, uploaded, gated=compressor.remembers),
         down_size=_down_size(shared.downlink.size, upload),

@@ -203,8 +203,8 @@ def _time(cohort: Client, exchange: Exchange, shared: Shared) -> Lap:
 
 def _results(cohort: Client, examples: jax.Array, exchange: Exchange, lap: Lap) -> ClientResults:
     """What is recorded of the cohort after the round: nothing was sent by who did not take part, or not start."""
-    sent = exchange.up_size, exchange.uploaded, exchange.fingerprint
-    up_size, uploaded, update = clients.where(lap.participated, sent, jax.tree.map(jnp.zeros_like, sent))
+    uplink = exchange.up_size, exchange.uploaded, exchange.fingerprint
+    up_size, uploaded, update = clients.where(lap.participated, uplink, jax.tree.map(jnp.zeros_like, uplink))
     return ClientResults(
         client=cohort.id,
         precision=cohort.precision,

@@ -110,7 +110,7 @@ def init_state(
         return jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf)[None], num_clients, axis=0), tree)
 
     compressor, weights = stages.compressor, stages.recipe.decode(model)
-    held = jax.tree.map(jnp.zeros_like, weights) if compressor.remembers else ()
+    nothing_received = jax.tree.map(jnp.zeros_like, weights) if compressor.remembers else ()
     state = FederationState(
         round=jnp.int32(0),
         model=jax.tree.map(jnp.copy, model),  # run_round donates its state
@@ -119,7 +119,7 @@ def init_state(
         dead=for_each_client(dead_layers.none_dead(model)),
         spent=jnp.zeros(num_clients),
         selector=for_each_client(stages.selector.init()),
-        own=for_each_client(ClientMemory(compressor.init(weights), held)),
+        own=for_each_client(ClientMemory(compressor.init(weights), nothing_received)),
         server=jax.tree.map(jnp.array, compressor.server.init(weights)),
     )
     return clients.place(state, executor)

@@ -86,7 +86,20 @@ def save_study(config: Config, tables: Tables, folder: str | Path) -> dict[str, 
 
 
 def save_comparison(config: Config, tables: Tables, runs: Mapping[str, Run], folder: str | Path) -> dict[str, Path]:
-    """The same for the table `comparison` of an experiment over several seeds, and its runs."""
+    """Draw the comparison of an experiment over several seeds or points, as `save_all` does an experiment of arms.
+
+    Args:
+      config: the experiment's recorded config.
+      tables: the table `comparison`, by its name.
+      runs: the records of all seeds and arms, by "SEED/ARM".
+      folder: the experiment's folder.
+
+    Returns:
+      caption -> path, of every figure that applies.
+
+    Raises:
+      RecordError: a figure cannot be written.
+    """
     with _NAMES_ARE_DATA():
         drawn = {name: draw(config, tables) for name, draw in COMPARISON_FIGURES.items()}
         return _save_drawn(drawn | {name: draw(runs) for name, draw in SEEDS_FIGURES.items()}, folder)

@@ -17,7 +17,7 @@ def draw(config: Config, tables: Tables) -> Figure | None:
     rows = tables.get("comparison")
     if not rows or not swept(rows):
         return None
-    entries = [[part.partition("=")[0].strip() for part in entry.split(";")] for entry in config["sweep"]]
+    entries = [[assignment.partition("=")[0].strip() for assignment in entry.split(";")] for entry in config["sweep"]]
     fields = max(entries, key=lambda entry: (len(set(_points(rows, entry))) > 1, _is_numeric(rows, entry)))
     label = ", ".join(fields)
     caption = (

@@ -18,7 +18,7 @@ from jax.core import Tracer
 from halo_jax.hardware.bill import ERRORS, MAX_BITS, WEIGHTS, Bill, Item, Part, require_countable
 from halo_jax.hardware.smooth import interpolate
 from halo_jax.numerics.rounding import rounded
-from halo_jax.numerics.wide_integers import LIMB_BITS, Whole
+from halo_jax.numerics.wide_integers import LIMB_BITS, WideInt
 from halo_jax.types import Cost, Precision
 
 Bits = list[jax.Array]  # of weights, activations and errors, [..., L]: int32, or float32 where they are real
@@ -151,14 +151,14 @@ def _priced(prices: Mapping[str, Any], counts: Iterable[tuple[str, Any]], shape:
     """The sum over prices of price * count, each product and each sum rounded as it stands."""
     cost = jnp.zeros(shape)
     for price, count in counts:
-        number = count.as_float() if isinstance(count, Whole) else count
+        number = count.as_float() if isinstance(count, WideInt) else count
         cost = rounded(cost + rounded(number * prices[price]))
     return cost
 
 
-def _exact_count(items: Sequence[Item], bits: Bits) -> Whole:
+def _exact_count(items: Sequence[Item], bits: Bits) -> WideInt:
     counts = [_count(item, bits) for item in items]
-    return Whole(*(jnp.stack(limbs) for limbs in zip(*counts, strict=True))).sum(0)
+    return WideInt(*(jnp.stack(limbs) for limbs in zip(*counts, strict=True))).sum(0)
 
 
 def _smooth_count(items: Sequence[Item], bits: Bits) -> jax.Array:
@@ -170,7 +170,7 @@ def _smooth_count(items: Sequence[Item], bits: Bits) -> jax.Array:
     return jnp.stack(curves).sum(0)
 
 
-def _count(item: Item, bits: Bits) -> Whole:
+def _count(item: Item, bits: Bits) -> WideInt:
     """The exact count of one item, of each layer `[..., L]`."""
     high, low = (jnp.asarray(limb, jnp.int32) for limb in np.divmod(item.table, 2**LIMB_BITS))
     if (item.table[:, 1:] == item.table[:, 1:2]).all():
@@ -179,5 +179,5 @@ def _count(item: Item, bits: Bits) -> Whole:
         entry = bits[item.stored] + np.arange(len(item.table), dtype=np.int32) * item.table.shape[1]
         high, low = (limb.ravel()[entry] for limb in (high, low))
     if item.streamed is None:
-        return Whole(high, low)
-    return Whole.of_limbs(high * bits[item.streamed], low * bits[item.streamed])
+        return WideInt(high, low)
+    return WideInt.of_limbs(high * bits[item.streamed], low * bits[item.streamed])

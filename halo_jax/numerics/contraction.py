@@ -80,7 +80,10 @@ def conv(
       key: where noise is drawn from; None: no noise.
 
     Returns:
-      `[B, Ho, Wo, Cout]`, float32. Raises ValueError if no position of the kernel fits into the padded images.
+      `[B, Ho, Wo, Cout]`, float32.
+
+    Raises:
+      ValueError: no position of the kernel fits into the padded images.
     """
     kh, kw, c_in, c_out = w.shape
     seen = [size + sum(pair) for size, pair in zip(x.shape[1:3], window.padding, strict=True)]
@@ -101,15 +104,16 @@ def _conv(x, w, precision, key, window, exact, noise):
 
 
 def _conv_forward(x, w, precision, key, window, exact, noise):
-    held = _weights(w, precision, noise, key, _FORWARD)
-    y = _contract("correlate", _activations(x, precision), held, window=window, exact=exact)
+    stored = _weights(w, precision, noise, key, _FORWARD)
+    y = _contract("correlate", _activations(x, precision), stored, window=window, exact=exact)
     return y, (x, w, precision, key)
 
 
 def _conv_backward(window, exact, noise, residuals, error):
     x, w, precision, key = residuals
-    held, (entering, programmed) = _weights(w, precision, noise, key, _BACKWARD), _errors(error, precision, noise, key)
-    dx = _contract("input_gradient", entering, held, window=window, in_hw=x.shape[1:3], exact=exact)
+    stored = _weights(w, precision, noise, key, _BACKWARD)
+    entering, programmed = _errors(error, precision, noise, key)
+    dx = _contract("input_gradient", entering, stored, window=window, in_hw=x.shape[1:3], exact=exact)
     dw = _contract(
         "weight_gradient", _activations(x, precision), programmed, window=window, kernel=w.shape[:2], exact=exact
     )
@@ -127,7 +131,19 @@ def dense(
     noise: Noise = CLEAN,
     key: jax.Array | None = None,
 ) -> jax.Array:
-    """Multiply activations `[P, Cin]` by weights `[Cin, Cout]`, both on their grids; `[P, Cout]` as `conv`."""
+    """Multiply activations by weights, both on their grids: `conv` with a 1x1 kernel, on P positions.
+
+    Args:
+      x: `[P, Cin]` on the grid of `precision.activations`.
+      w: `[Cin, Cout]` on the grid of `precision.weights`.
+      precision: traced bits, as for `conv`; None: plain float32.
+      exact: exact sums for any operands; False may add in plain float32, where that is faster.
+      noise: of the weights and errors that crossbars hold; needs precision.
+      key: where noise is drawn from; None: no noise.
+
+    Returns:
+      `[P, Cout]`, float32.
+    """
     c_in, c_out = w.shape
     shape = LayerShape((1, 1), c_in, c_out, (x.shape[0], 1))  # rows are positions: shapes are read at batch 1
     static = exact and precision is not None, noise
@@ -140,14 +156,15 @@ def _dense(x, w, precision, key, exact, noise):
 
 
 def _dense_forward(x, w, precision, key, exact, noise):
-    held = _weights(w, precision, noise, key, _FORWARD)
-    return _contract("dot", _activations(x, precision), held, exact=exact), (x, w, precision, key)
+    stored = _weights(w, precision, noise, key, _FORWARD)
+    return _contract("dot", _activations(x, precision), stored, exact=exact), (x, w, precision, key)
 
 
 def _dense_backward(exact, noise, residuals, error):
     x, w, precision, key = residuals
-    held, (entering, programmed) = _weights(w, precision, noise, key, _BACKWARD), _errors(error, precision, noise, key)
-    dx = _contract("dot", entering, [part._replace(values=part.values.T) for part in held], exact=exact)
+    stored = _weights(w, precision, noise, key, _BACKWARD)
+    entering, programmed = _errors(error, precision, noise, key)
+    dx = _contract("dot", entering, [operand._replace(values=operand.values.T) for operand in stored], exact=exact)
     dw = _contract("dot", _activations(x.T, precision), programmed, exact=exact)
     return dx, dw, None, None
 
@@ -177,12 +194,12 @@ def _errors(error: jax.Array, precision: Precision | None, noise: Noise, key: An
     return fitted, program_errors(fitted, precision.errors, noise, key)
 
 
-def _contract(name: str, a: Operand, held: list[Operand], **geometry: Any) -> jax.Array:
-    """Contract with each part of what crossbars hold; units are powers of two, so adding rounds once."""
-    return functools.reduce(operator.add, [_contract_part(name, a, b, **geometry) for b in held])
+def _contract(name: str, a: Operand, stored: list[Operand], **geometry: Any) -> jax.Array:
+    """Contract with each operand that crossbars store; units are powers of two, so adding rounds once."""
+    return functools.reduce(operator.add, [_contract_operand(name, a, b, **geometry) for b in stored])
 
 
-def _contract_part(name: str, a: Operand, b: Operand, **geometry: Any) -> jax.Array:
+def _contract_operand(name: str, a: Operand, b: Operand, **geometry: Any) -> jax.Array:
     """Contract in the form of the platform that the program is compiled for.
 
     Under `vmap`, also the user's own, the CPU's form runs client by client and the other is batched over clients.

@@ -22,33 +22,55 @@ from halo_jax.numerics.exact_sums import (
     exact_sum,
     flip,
     patches,
-    whole_sum,
+    sum_of_codes,
 )
 
 
 def dot(a: Operand, b: Operand, *, exact: bool, codes: bool = False) -> jax.Array:
-    """`[M, K]` times `[K, N]`; `codes` multiplies as int8."""
+    """The product of two matrices.
+
+    Args:
+      a: `[M, K]`.
+      b: `[K, N]`.
+      exact: exact sums of any length; False may add in plain float32, where that is faster.
+      codes: multiply as int8 codes, not in bfloat16.
+
+    Returns:
+      `[M, N]`, float32.
+    """
     if a.unit is None:
         return jnp.dot(a.values, b.values, precision=lax.Precision.HIGHEST)
-    left, right = _narrow(a, codes), _narrow(b, codes)
+    rows, columns = _narrow(a, codes), _narrow(b, codes)
     kind, limit = (jnp.int32, INT32_TERMS) if codes else (jnp.float32, FLOAT32_TERMS)
-    terms, unit = left.shape[1], a.unit * b.unit
+    terms, unit = rows.shape[1], a.unit * b.unit
     if terms <= limit or not (exact or codes):
-        product = jnp.dot(left, right, preferred_element_type=kind)
+        product = jnp.dot(rows, columns, preferred_element_type=kind)
         return product.astype(jnp.float32) * unit if codes else product
-    parts = -(-terms // limit)
-    size = -(-terms // parts)
-    missing = (0, parts * size - terms)
-    left = jnp.pad(left, ((0, 0), missing)).reshape(-1, parts, size)
-    right = jnp.pad(right, (missing, (0, 0))).reshape(parts, size, -1)
-    sums = lax.dot_general(left, right, (((2,), (1,)), ((1,), (0,))), preferred_element_type=kind)
-    return whole_sum(sums, terms) * unit if codes else exact_sum(sums, a, b, terms)
+    blocks = -(-terms // limit)
+    size = -(-terms // blocks)
+    missing = (0, blocks * size - terms)
+    rows = jnp.pad(rows, ((0, 0), missing)).reshape(-1, blocks, size)
+    columns = jnp.pad(columns, (missing, (0, 0))).reshape(blocks, size, -1)
+    sums = lax.dot_general(rows, columns, (((2,), (1,)), ((1,), (0,))), preferred_element_type=kind)
+    return sum_of_codes(sums, terms) * unit if codes else exact_sum(sums, a, b, terms)
 
 
 def correlate(
     x: Operand, w: Operand, *, window: Window, exact: bool, codes: bool = False, input_dilation=(1, 1)
 ) -> jax.Array:
-    """The convolution `[B, H, W, Cin]`, `[kh, kw, Cin, Cout]` -> `[B, Ho, Wo, Cout]`."""
+    """The convolution of images with weights.
+
+    Args:
+      x: activations `[B, H, W, Cin]`.
+      w: weights `[kh, kw, Cin, Cout]`.
+      window: static geometry.
+      exact: exact sums of any length; False may add in plain float32, where that is faster.
+      codes: multiply as int8 codes, not in bfloat16.
+      input_dilation: zeros are set between pixels, so that these lie this far apart.
+
+    Returns:
+      `[B, Ho, Wo, Cout]`, float32.
+    """
     seen = patches(_narrow(x, codes), (w.values.shape[0], w.values.shape[1]), window, input_dilation)
     rows = x._replace(values=seen.reshape(-1, seen.shape[-1]))
     columns = w._replace(values=w.values.reshape(-1, w.values.shape[-1]))
@@ -58,7 +80,19 @@ def correlate(
 def input_gradient(
     error: Operand, w: Operand, *, window: Window, in_hw: tuple[int, int], exact: bool, codes: bool = False
 ) -> jax.Array:
-    """Errors of the input `[B, H, W, Cin]`: the errors correlated with the flipped, transposed weights."""
+    """The input gradient: errors correlated with the flipped, transposed weights.
+
+    Args:
+      error: errors of the output `[B, Ho, Wo, Cout]`.
+      w: weights `[kh, kw, Cin, Cout]`.
+      window: static geometry of the forward pass.
+      in_hw: height and width of the input.
+      exact: exact sums of any length; False may add in plain float32, where that is faster.
+      codes: multiply as int8 codes, not in bfloat16.
+
+    Returns:
+      Errors of the input `[B, H, W, Cin]`, float32.
+    """
     back = back_window(error.values, w.values, window, in_hw)
     flipped = w._replace(values=flip(w.values))
     return correlate(error, flipped, window=back, exact=exact, codes=codes, input_dilation=window.strides)
@@ -67,7 +101,19 @@ def input_gradient(
 def weight_gradient(
     x: Operand, error: Operand, *, window: Window, kernel: tuple[int, int], exact: bool, codes: bool = False
 ) -> jax.Array:
-    """Sum over batch and positions of input patches times errors: `[kh, kw, Cin, Cout]`."""
+    """The weight gradient: patches of the input times errors, summed over batch and positions.
+
+    Args:
+      x: activations `[B, H, W, Cin]`.
+      error: errors of the output `[B, Ho, Wo, Cout]`.
+      window: static geometry of the forward pass.
+      kernel: kh and kw.
+      exact: exact sums of any length; False may add in plain float32, where that is faster.
+      codes: multiply as int8 codes, not in bfloat16.
+
+    Returns:
+      Gradient of the weights `[kh, kw, Cin, Cout]`, float32.
+    """
     c_in, c_out = x.values.shape[-1], error.values.shape[-1]
     seen = patches(_narrow(x, codes), kernel, window)
     columns = x._replace(values=seen.reshape(-1, seen.shape[-1]).T)

@@ -23,8 +23,8 @@ def _sum_over_slices(
     if not exact or terms <= FLOAT32_TERMS:
         return contract(slice(None))
     size = max(1, FLOAT32_TERMS * channels // terms)
-    parts = [contract(slice(start, start + size)) for start in range(0, channels, size)]
-    return exact_sum(parts, a, b, terms)
+    partial_sums = [contract(slice(start, start + size)) for start in range(0, channels, size)]
+    return exact_sum(partial_sums, a, b, terms)
 
 
 def dot(a: Operand, b: Operand, *, exact: bool) -> jax.Array:
@@ -34,7 +34,18 @@ def dot(a: Operand, b: Operand, *, exact: bool) -> jax.Array:
 
 
 def correlate(x: Operand, w: Operand, *, window: Window, exact: bool, input_dilation=(1, 1)) -> jax.Array:
-    """The canonical convolution `[B, H, W, Cin]`, `[kh, kw, Cin, Cout]` -> `[B, Ho, Wo, Cout]`."""
+    """The canonical convolution of images with weights.
+
+    Args:
+      x: activations `[B, H, W, Cin]`.
+      w: weights `[kh, kw, Cin, Cout]`.
+      window: static geometry.
+      exact: exact sums of any length; False may add in plain float32, where that is faster.
+      input_dilation: zeros are set between pixels, so that these lie this far apart.
+
+    Returns:
+      `[B, Ho, Wo, Cout]`, float32.
+    """
     kh, kw, c_in, c_out = w.values.shape
     small = x.values.shape[1] < kh or x.values.shape[2] < kw  # XLA would swap the image and the kernel: slow
     if c_in <= _FEW_CHANNELS or small or kh * kw > FLOAT32_TERMS:
@@ -61,14 +72,36 @@ def correlate(x: Operand, w: Operand, *, window: Window, exact: bool, input_dila
 
 
 def input_gradient(error: Operand, w: Operand, *, window: Window, in_hw: tuple[int, int], exact: bool) -> jax.Array:
-    """Errors of the input `[B, H, W, Cin]`: the errors correlated with the flipped, transposed weights."""
+    """The input gradient: errors correlated with the flipped, transposed weights.
+
+    Args:
+      error: errors of the output `[B, Ho, Wo, Cout]`.
+      w: weights `[kh, kw, Cin, Cout]`.
+      window: static geometry of the forward pass.
+      in_hw: height and width of the input.
+      exact: exact sums of any length; False may add in plain float32, where that is faster.
+
+    Returns:
+      Errors of the input `[B, H, W, Cin]`, float32.
+    """
     back = back_window(error.values, w.values, window, in_hw)
     flipped = w._replace(values=flip(w.values))
     return correlate(error, flipped, window=back, exact=exact, input_dilation=window.strides)
 
 
 def weight_gradient(x: Operand, error: Operand, *, window: Window, kernel: tuple[int, int], exact: bool) -> jax.Array:
-    """Sum over batch and positions of input patches times errors: `[kh, kw, Cin, Cout]`."""
+    """The weight gradient: patches of the input times errors, summed over batch and positions.
+
+    Args:
+      x: activations `[B, H, W, Cin]`.
+      error: errors of the output `[B, Ho, Wo, Cout]`.
+      window: static geometry of the forward pass.
+      kernel: kh and kw.
+      exact: exact sums of any length; False may add in plain float32, where that is faster.
+
+    Returns:
+      Gradient of the weights `[kh, kw, Cin, Cout]`, float32.
+    """
     (_, height, columns, c_out), c_in = error.values.shape, x.values.shape[-1]
     few = c_in <= _FEW_CHANNELS or height * columns <= _FEW_POSITIONS
     if few or columns > FLOAT32_TERMS or window.strides != (1, 1) or window.dilation != (1, 1):
@@ -92,8 +125,10 @@ def _position_dot(x: Operand, error: Operand, exact: bool, row_terms: int | None
         return _position_dot(x, error, exact)
     if not exact or rows * row_terms <= FLOAT32_TERMS:
         return lax.dot_general(x.values, error.values, (((0, 1, 2), (0, 1, 2)), ((), ())))
-    parts = -(-rows // (FLOAT32_TERMS // row_terms))
-    size = -(-rows // parts)
-    missing = ((0, parts * size - rows), (0, 0))
-    left, right = (jnp.pad(t.values.reshape(rows, -1), missing).reshape(parts, size * width, -1) for t in (x, error))
-    return exact_sum(lax.dot_general(left, right, (((1,), (1,)), ((0,), (0,)))), x, error, rows * row_terms)
+    blocks = -(-rows // (FLOAT32_TERMS // row_terms))
+    size = -(-rows // blocks)
+    missing = ((0, blocks * size - rows), (0, 0))
+    inputs, errors = (
+        jnp.pad(t.values.reshape(rows, -1), missing).reshape(blocks, size * width, -1) for t in (x, error)
+    )
+    return exact_sum(lax.dot_general(inputs, errors, (((1,), (1,)), ((0,), (0,)))), x, error, rows * row_terms)

@@ -34,14 +34,14 @@ def dead_codes(activations: jax.Array, bits: Any) -> jax.Array:
     return codes.reshape(2, -1).sum(1) >= DEAD_SHARE * seen.size
 
 
-def dead_layers(gradients: Any, left: Any) -> jax.Array:
+def dead_layers(gradients: Any, sown: Any) -> jax.Array:
     """Which tensors of the model learn nothing in this step, and of which kind: bool `[L, 3]`, in KINDS.
 
     Args:
       gradients: of the loss, in the structure of the parameters.
-      left: the variables that the layers left; one that left nothing in COLLECTION is judged by its gradient.
+      sown: the variables that layers have sown; one that has sown nothing in COLLECTION is judged by its gradient.
     """
-    values = jax.tree_util.tree_leaves_with_path(left.get(COLLECTION, {}))
+    values = jax.tree_util.tree_leaves_with_path(sown.get(COLLECTION, {}))
     found = {str(path[:-2]): value for path, value in values if getattr(path[-2], "key", "") == NAME}
     nothing = jnp.zeros(2, bool)
     rows = [

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from halo_jax.numerics.wide_integers import Whole
+from halo_jax.numerics.wide_integers import WideInt
 
 FLOAT32_TERMS = 1040  # 1040 * 127^2 < 2^24
 INT32_TERMS = 133_144  # 133144 * 127^2 < 2^31
@@ -36,24 +36,41 @@ class Operand(NamedTuple):
     unit: Any = None
 
 
-def exact_sum(parts: Sequence[jax.Array] | jax.Array, a: Operand, b: Operand, terms: int) -> jax.Array:
-    """Add parts of a sum of products of `a` and `b`, each part exact in float32; `terms` products stand behind all.
+def exact_sum(partial_sums: Sequence[jax.Array] | jax.Array, a: Operand, b: Operand, terms: int) -> jax.Array:
+    """Add partial sums of products of `a` and `b`: the exact sum, rounded once for any 545 million products.
 
-    Rounded once for any 545 million products.
+    Args:
+      partial_sums: float32 `[S, ...]`, or S arrays; each is of at most FLOAT32_TERMS products, and so exact.
+      a: the operand whose units the products have.
+      b: the other operand.
+      terms: how many products stand behind one element of the result.
+
+    Returns:
+      float32 `[...]`.
     """
     unit = a.unit * b.unit
-    return whole_sum((jnp.asarray(parts) / unit).astype(jnp.int32), terms) * unit
+    return sum_of_codes((jnp.asarray(partial_sums) / unit).astype(jnp.int32), terms) * unit
 
 
-def whole_sum(parts: jax.Array, terms: int) -> jax.Array:
-    """Add int32 parts of `terms` products of codes: the exact sum, rounded once to float32."""
+def sum_of_codes(partial_sums: jax.Array, terms: int) -> jax.Array:
+    """Add int32 partial sums `[S, ...]` of `terms` products of codes: the exact sum, rounded once to float32."""
     if terms <= INT32_TERMS:
-        return parts.sum(0).astype(jnp.float32)
-    return Whole.of_int(parts).sum(0).as_float()
+        return partial_sums.sum(0).astype(jnp.float32)
+    return WideInt.of_int(partial_sums).sum(0).as_float()
 
 
 def back_window(error: jax.Array, w: jax.Array, window: Window, in_hw: tuple[int, int]) -> Window:
-    """The window, at stride 1 over errors spread by the strides, of the input gradient: flipped weights over errors."""
+    """The window of the input gradient: flipped weights, at stride 1, over errors that lie `window.strides` apart.
+
+    Args:
+      error: errors of the output `[B, Ho, Wo, Cout]`.
+      w: weights `[kh, kw, Cin, Cout]`.
+      window: static geometry of the forward pass.
+      in_hw: height and width of the input.
+
+    Returns:
+      The window with which `correlate` gives `[B, *in_hw, Cin]`; its padding may be negative.
+    """
     padding = []
     for axis in range(2):
         reach = (w.shape[axis] - 1) * window.dilation[axis]
@@ -76,7 +93,17 @@ def padded(x: jax.Array, padding: Sequence[tuple[int, int]], spread: tuple[int, 
 
 
 def patches(x: jax.Array, kernel: tuple[int, int], window: Window, spread: tuple[int, int] = (1, 1)) -> jax.Array:
-    """`[B, Ho, Wo, kh*kw*Cin]`: what each output position sees, by slices; pixels lie `spread` apart."""
+    """What each output position sees, by slices.
+
+    Args:
+      x: images `[B, H, W, Cin]`.
+      kernel: kh and kw.
+      window: static geometry.
+      spread: zeros are set between pixels, so that these lie this far apart.
+
+    Returns:
+      `[B, Ho, Wo, kh*kw*Cin]`, in the dtype of `x`.
+    """
     x = padded(x, window.padding, spread)
     (sh, sw), (dh, dw) = window.strides, window.dilation
     ho = (x.shape[1] - (kernel[0] - 1) * dh - 1) // sh + 1

@@ -25,7 +25,7 @@ from halo_jax.types import Noise
 # Choice: noise is rounded to 1/2048 of a grid's range, 1/16 of a step at 8 bits, so that sums of products stay exact.
 FINE_STEPS = 2048
 GREY_STEPS = 16  # and to 1/16 of a grey level in images
-_PART = 128  # v + n is _PART * high + low fine steps, each of the two at most 127 in size
+_RADIX = 128  # v + n is _RADIX * high + low fine steps, each of the two at most 127 in size
 _UNIT = 1024  # of standard normal numbers
 
 
@@ -49,9 +49,17 @@ def gaussian(key: jax.Array, scale: jax.Array, fraction: float) -> jax.Array:
 
 
 def program_weights(weights: Operand, bits: jax.Array, noise: Noise, key: jax.Array | None, read: int) -> list[Operand]:
-    """What the crossbars hold in place of `weights` on the grid of `bits`, in operands that add up to it.
+    """What the crossbars hold in place of weights: w + n, n ~ N(0, sd^2).
 
-    `read` numbers the passes that use one programming: each has a draw of its own if noise is per read.
+    Args:
+      weights: on the grid of `bits`, of any shape.
+      bits: of one weight, traced, at most 8.
+      noise: its `weights` is sd as a fraction of |w| or of the largest value of the grid.
+      key: the step's, or that of the programming; None: no noise.
+      read: numbers the passes that use one programming: each has a draw of its own if noise is per read.
+
+    Returns:
+      Operands that add up to what is held: one without noise, else two of 8 bits.
     """
     if key is None or noise.weights == 0:
         return [weights]
@@ -60,7 +68,17 @@ def program_weights(weights: Operand, bits: jax.Array, noise: Noise, key: jax.Ar
 
 
 def program_errors(errors: Operand, bits: jax.Array, noise: Noise, key: jax.Array | None) -> list[Operand]:
-    """The same for errors `[B, ...]`, which are programmed once a step."""
+    """What the crossbars hold in place of errors, which are programmed once a step: e + n, n ~ N(0, sd^2).
+
+    Args:
+      errors: `[B, ...]` on the grid of `bits`.
+      bits: of one error, traced, at most 8.
+      noise: its `errors` is sd as a fraction of |e| or of the largest value of the grid.
+      key: the step's; None: no noise.
+
+    Returns:
+      Operands that add up to what is held: one without noise, else two of 8 bits.
+    """
     if key is None or noise.errors == 0:
         return [errors]
     codes = _perturb(errors, bits, noise.errors, noise, jax.random.fold_in(key, _ERRORS))
@@ -73,27 +91,27 @@ def program_errors(errors: Operand, bits: jax.Array, noise: Noise, key: jax.Arra
 _ERRORS = 2  # weights draw from 0 and 1
 
 
-def _fine(held: Operand, bits: jax.Array) -> jax.Array:
-    return held.unit * levels(bits) / FINE_STEPS
+def _fine(stored: Operand, bits: jax.Array) -> jax.Array:
+    return stored.unit * levels(bits) / FINE_STEPS
 
 
-def _perturb(held: Operand, bits: jax.Array, fraction: float, noise: Noise, key: jax.Array) -> jax.Array:
+def _perturb(stored: Operand, bits: jax.Array, fraction: float, noise: Noise, key: jax.Array) -> jax.Array:
     """Values with their noise in fine steps, int32: at most 2032 and 4.33 * 2032, so nothing is ever clipped."""
-    codes = (held.values / _fine(held, bits)).astype(jnp.int32)
+    codes = (stored.values / _fine(stored, bits)).astype(jnp.int32)
     largest = (FINE_STEPS * (1 - step_size(bits))).astype(jnp.int32)
     scale = jnp.abs(codes) if noise.relative_to == "value" else jnp.broadcast_to(largest, codes.shape)
     return codes + gaussian(key, scale, fraction)
 
 
-def _split(held: Operand, codes: jax.Array, bits: jax.Array) -> list[Operand]:
+def _split(stored: Operand, codes: jax.Array, bits: jax.Array) -> list[Operand]:
     """Codes of 15 bits as two operands of 8 bits, which kernels take.
 
     Noise alone as the second operand would not fit 8 bits in such fine steps.
     """
-    high = (codes + _PART // 2) // _PART
+    high = (codes + _RADIX // 2) // _RADIX
     return [
-        Operand(part.astype(jnp.float32) * unit, unit)
-        for part, unit in ((high, _PART * _fine(held, bits)), (codes - _PART * high, _fine(held, bits)))
+        Operand(digits.astype(jnp.float32) * unit, unit)
+        for digits, unit in ((high, _RADIX * _fine(stored, bits)), (codes - _RADIX * high, _fine(stored, bits)))
     ]
 
 

@@ -10,33 +10,33 @@ LIMB_BITS = 12
 _LOW = 2**LIMB_BITS - 1
 
 
-class Whole(NamedTuple):
+class WideInt(NamedTuple):
     """The number `high * 4096 + low`, both int32 of one shape, 0 <= low < 4096: between -2^43 and 2^43."""
 
     high: jax.Array
     low: jax.Array
 
     @classmethod
-    def of_float(cls, x: jax.Array) -> "Whole":
+    def of_float(cls, x: jax.Array) -> "WideInt":
         """A float32 whole number, taken exactly."""
         high = jnp.floor(x * 2.0**-LIMB_BITS)
         return cls(high.astype(jnp.int32), (x - high * 2.0**LIMB_BITS).astype(jnp.int32))
 
     @classmethod
-    def of_int(cls, n: jax.Array) -> "Whole":
+    def of_int(cls, n: jax.Array) -> "WideInt":
         """An int32."""
         return cls(n >> LIMB_BITS, n & _LOW)
 
     @classmethod
-    def of_limbs(cls, high: jax.Array, low: jax.Array) -> "Whole":
+    def of_limbs(cls, high: jax.Array, low: jax.Array) -> "WideInt":
         """`high * 4096 + low` for any int32 `low`."""
         return cls(high + (low >> LIMB_BITS), low & _LOW)
 
-    def sum(self, *axes: int) -> "Whole":
+    def sum(self, *axes: int) -> "WideInt":
         """The exact sum over some axes (none named: all), each of fewer than 2^19 numbers."""
         total = self
         for axis in sorted((axis % self.high.ndim for axis in axes or range(self.high.ndim)), reverse=True):
-            total = Whole.of_limbs(total.high.sum(axis), total.low.sum(axis))
+            total = WideInt.of_limbs(total.high.sum(axis), total.low.sum(axis))
         return total
 
     def as_float(self) -> jax.Array:

@@ -1,6 +1,6 @@
 """What records may hold, whoever made them: all rounds, clients that there are, fields that reports can compute with.
 
-Each check raises ValueError, one line; `record` adds the file and what helps.
+Each check raises ValueError, one line; `run_folder` adds the file and what helps.
 """
 
 import re
@@ -89,7 +89,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def check_summary(summary: Mapping[str, Any]) -> None:
-    """Refuse a field that is not what `results.summary` writes; a finished run has a `model_sha256`.
+    """Refuse a field that is not what `to_records.summary` writes; a finished run has a `model_sha256`.
 
     What is missing or unknown besides is of another version, and shown as it is.
     """

@@ -1,6 +1,6 @@
-"""Records -> a table shaped like the paper's Table II, for the terminal and as CSV; `page` makes it a page.
+"""Records -> a table shaped like the paper's Table II, for the terminal and as CSV; `html_page` makes it a page.
 
-Runs come as a dict from arm to `record.Run`, in the order of the table: "8-8-8" for a static arm, the name of
+Runs come as a dict from arm to `run_folder.Run`, in the order of the table: "8-8-8" for a static arm, the name of
 the selector for one that selects. Everything is computed from records, so it can be redone without training.
 """
 

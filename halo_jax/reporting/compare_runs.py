@@ -79,13 +79,13 @@ def _write(runs: Mapping[str, Run], workdir: Path, console: Console) -> None:
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """What to call absolute paths: the last parts of each below the folder of all, as many as tell them apart."""
+    """What to call absolute paths: the last folders of each, as many as tell them apart."""
     above = os.path.commonpath([path.parent for path in paths])
-    parts = [[visible(part) for part in path.relative_to(above).parts] for path in paths]
-    longest = max(map(len, parts))
-    counts = (n for n in range(1, longest + 1) if len({tuple(part[-n:]) for part in parts}) == len(parts))
+    below = [[visible(folder) for folder in path.relative_to(above).parts] for path in paths]
+    longest = max(map(len, below))
+    counts = (n for n in range(1, longest + 1) if len({tuple(folders[-n:]) for folders in below}) == len(below))
     count = next(counts, longest)
-    return [_as_text("/".join(part[-count:])) for part in parts]
+    return [_as_text("/".join(folders[-count:])) for folders in below]
 
 
 def _told_apart(names: Sequence[str]) -> list[str]:
@@ -157,7 +157,7 @@ def _mark(name: str, run: Run) -> str:
 
 
 def _by_seed(runs: Mapping[str, Run]) -> dict[str, Run]:
-    """Finished runs as `comparison.rows` wants them, "seed_0/NAME"; empty unless some differ in nothing but the seed.
+    """Finished runs as `seed_rows.rows` wants them, "seed_0/NAME"; empty unless some differ in nothing but the seed.
 
     Two runs of one config and one seed are no two seeds: the second is compared by itself.
     """
@@ -185,9 +185,9 @@ def _title(names: Sequence[str], runs: Mapping[str, Run]) -> str:
 
 
 def _common(names: Sequence[str]) -> str:
-    """The parts that the names of a group share; without any, the first name."""
-    parts = [name.split("/") for name in names]
-    shared = [part for part in parts[0] if all(part in other for other in parts)]
+    """The folders that the names of a group share; without any, the first name."""
+    folders = [name.split("/") for name in names]
+    shared = [folder for folder in folders[0] if all(folder in others for others in folders)]
     return "/".join(shared) if len(names) > 1 and shared else names[0]
 
 

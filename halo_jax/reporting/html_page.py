@@ -40,9 +40,19 @@ def html(
     caption: str = "",
     claims: Sequence[Claim] = (),
 ) -> str:
-    """The whole page as text; `figures` maps a caption to the bytes of a PNG, a note becomes a paragraph.
+    """The page of one experiment: its table, figures, runs and configuration.
 
-    The rows of a `comparison` over seeds with its `caption`, if there are any, stand below the table.
+    Args:
+      title: what stands at the top.
+      runs: the records of each arm, by its name.
+      figures: the bytes of a PNG by the caption of each.
+      notes: a paragraph each.
+      comparison: rows over several seeds, to stand below the table; none for one seed.
+      caption: what stands below the comparison.
+      claims: the paper's claims beside what was found; none where nobody asked for them.
+
+    Returns:
+      HTML as text; nothing in it refers to another file.
     """
     configs = {arm: _flat(run.config) for arm, run in runs.items()}
     body = [
@@ -70,7 +80,19 @@ def comparison_html(
     caption: str,
     claims: Sequence[Claim] = (),
 ) -> str:
-    """The page of several seeds or points: the whole comparison, its figures, and every configuration."""
+    """The page of several seeds or points: the comparison, its figures, and every configuration.
+
+    Args:
+      title: what stands at the top.
+      rows: of the comparison.
+      runs: the records of each arm of each seed or point, by "SEED/ARM".
+      figures: the bytes of a PNG by the caption of each.
+      caption: what stands below the comparison.
+      claims: the paper's claims beside what was found; none where nobody asked for them.
+
+    Returns:
+      HTML as text; nothing in it refers to another file.
+    """
     configs = {name: _flat(run.config) for name, run in runs.items()}
     body = [
         f"<h1>{escape(title)}</h1>",

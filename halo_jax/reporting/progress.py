@@ -30,7 +30,7 @@ class Display:
 
     def __init__(self, console: Console, rounds_in_all: int):
         self._console = console
-        self._left = rounds_in_all
+        self._rounds_left = rounds_in_all
         self._pace: float | None = None  # seconds a round, once one ran without compiling
         self._arms: list[_Arm] = []
         self._progress = Progress(
@@ -63,7 +63,7 @@ class Display:
           instead_of_bits: shown in place of mean bits where it does not train in low precision, such as "float32".
         """
         self._first = True
-        self._left -= rounds_done
+        self._rounds_left -= rounds_done
         self._last = time.perf_counter()
         task = self._progress.add_task(name, total=rounds, completed=rounds_done, status="compiling")
         self._arms.append(_Arm(name, rounds, instead_of_bits, task))
@@ -75,10 +75,10 @@ class Display:
         if not self._first:
             self._pace = elapsed if self._pace is None else 0.8 * self._pace + 0.2 * elapsed
         self._first = False
-        self._left -= len(rows)
-        left = "" if self._pace is None else f"  {_clock(self._left * self._pace)} left"
+        self._rounds_left -= len(rows)
+        time_left = "" if self._pace is None else f"  {_clock(self._rounds_left * self._pace)} left"
         for arm, row in zip(self._arms[-len(rows) :], rows, strict=True):
-            text = describe(row, arm.instead_of_bits) + left
+            text = describe(row, arm.instead_of_bits) + time_left
             if self._console.is_terminal:
                 self._progress.update(arm.task, completed=row.round, status=text)
             else:

@@ -18,7 +18,7 @@ _TABLES = ("claims.csv", "comparison.csv", "table.csv")  # of a training run, th
 _SHOWN = 60  # rows of a table; all are in its file
 
 
-class Part(NamedTuple):
+class Section(NamedTuple):
     """One table or figure of the paper: what it is, how it is made, and where its results lie."""
 
     title: str
@@ -28,31 +28,44 @@ class Part(NamedTuple):
     failed: str = ""  # the one line that says why there are no results
 
 
-def html(title: str, parts: Sequence[Part], machine: Mapping[str, str], choices: Sequence[Sequence[str]]) -> str:
-    """The whole page as text. `choices` are the rows of README's table, the head first. Raises RecordError."""
-    contents = "".join(f'<li><a href="#part{i}">{escape(part.title)}</a></li>' for i, part in enumerate(parts))
+def html(title: str, sections: Sequence[Section], machine: Mapping[str, str], choices: Sequence[Sequence[str]]) -> str:
+    """The page of a reproduction.
+
+    Args:
+      title: what stands at the top.
+      sections: what was made, in the order of the page.
+      machine: the value of each fact about where it ran, as by `machine_facts`.
+      choices: the rows of the table in docs/choices.md, the head first, as by `choices_of`.
+
+    Returns:
+      HTML as text; nothing in it refers to another file.
+
+    Raises:
+      RecordError: a run folder's records cannot be read.
+    """
+    contents = "".join(f'<li><a href="#part{i}">{escape(section.title)}</a></li>' for i, section in enumerate(sections))
     body = [f"<h1>{escape(title)}</h1>", f"<ol>{contents}</ol>", html_page.facts({"": machine})]
-    for i, part in enumerate(parts):
-        body += [f'<h2 id="part{i}">{escape(part.title)}</h2>', *_section(part)]
+    for i, section in enumerate(sections):
+        body += [f'<h2 id="part{i}">{escape(section.title)}</h2>', *_section_html(section)]
     body += ["<h2>Choices</h2>", html_page.grid(choices[0], choices[1:])]
     return html_page.document(title, body)
 
 
-def _section(part: Part) -> list[str]:
-    lines = [f"<p>{escape(part.about)}</p>", f"<pre>{escape(part.command)}</pre>"]
-    if part.failed:
-        return [*lines, f"<p><b>Not run:</b> {escape(part.failed)}</p>"]
-    config = run_folder.recorded_config(part.folder)
+def _section_html(section: Section) -> list[str]:
+    lines = [f"<p>{escape(section.about)}</p>", f"<pre>{escape(section.command)}</pre>"]
+    if section.failed:
+        return [*lines, f"<p><b>Not run:</b> {escape(section.failed)}</p>"]
+    config = run_folder.recorded_config(section.folder)
     seeds = config["seeds"] or [config["seed"]]
-    lines.append(f'<p class="small">seeds {", ".join(map(str, seeds))}; run folder {escape(str(part.folder))}</p>')
-    for path in _tables(part.folder):
+    lines.append(f'<p class="small">seeds {", ".join(map(str, seeds))}; run folder {escape(str(section.folder))}</p>')
+    for path in _tables(section.folder):
         columns = files.read_columns(path)
         rows = list(zip(*columns.values(), strict=True))
         lines += [f"<h3>{escape(path.stem.replace('_', ' '))}</h3>", html_page.grid(list(columns), rows[:_SHOWN])]
         if len(rows) > _SHOWN:
             lines.append(f'<p class="small">{len(rows) - _SHOWN} more rows in {escape(str(path))}</p>')
     return lines + [
-        html_page.figure(path.stem.replace("_", " "), path.read_bytes()) for path in _figures(part.folder, seeds)
+        html_page.figure(path.stem.replace("_", " "), path.read_bytes()) for path in _figures(section.folder, seeds)
     ]
 
 
@@ -66,9 +79,9 @@ def _figures(folder: Path, seeds: Sequence[int]) -> list[Path]:
     return [*sorted(folder.glob("figures/*.png")), *sorted(folder.glob(f"{seed_folder(seeds[0])}/figures/*.png"))]
 
 
-def choices_of(readme: str) -> list[list[str]]:
+def choices_of(page: str) -> list[list[str]]:
     """The rows of the table under "## Choices", the head first; ValueError if there is none."""
-    found = re.search(r"^## Choices$.*?((?:^\|[^\n]*\n)+)", readme, re.MULTILINE | re.DOTALL)
+    found = re.search(r"^## Choices$.*?((?:^\|[^\n]*\n)+)", page, re.MULTILINE | re.DOTALL)
     if found is None:
         raise ValueError("no table under '## Choices'")
     head, _, *rows = found[1].splitlines()

@@ -1,7 +1,7 @@
 """Studies: questions that are answered without training, in seconds. To add one: a file here, a line in `STUDIES`.
 
 All but `partition` ask the cost model alone.
-An entry is a function from a config to tables (`studies.base.Table`); `study` writes and prints them, and draws the
+An entry is a function from a config to tables (`studies.base.Table`); `run_study` writes and prints them, and draws the
 figures that apply to them.
 """
 

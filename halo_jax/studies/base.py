@@ -65,8 +65,11 @@ def describe(layer: LayerShape) -> str:
     stride = "" if layer.stride == (1, 1) else "/" + "x".join(map(str, dict.fromkeys(layer.stride)))
     groups = "" if layer.groups == 1 else f" g{layer.groups}"
     repeats = "" if layer.repeats == 1 else f" x{layer.repeats}"
-    size = lambda pair: f"{pair[0]}x{pair[1]}"  # noqa: E731
-    return f"{size(layer.kernel)}{stride} {layer.c_in}>{layer.c_out}{groups} at {size(layer.out_hw)}{repeats}"
+    return f"{_size(layer.kernel)}{stride} {layer.c_in}>{layer.c_out}{groups} at {_size(layer.out_hw)}{repeats}"
+
+
+def _size(pair: tuple[int, int]) -> str:
+    return f"{pair[0]}x{pair[1]}"
 
 
 def weights(layer: LayerShape) -> int:

@@ -90,8 +90,8 @@ def _one(config: Config, precision: Precision) -> dict[str, Table]:
     ]
     what = setting(config, precision)
     pairs = enumerate(zip(network.names, network.layers, strict=True), start=1)
-    layers = [LayerRow(i, name, describe(one), weights(one), macs(one)) for i, (name, one) in pairs]
-    skipped = [SkippedRow(*one) for one in network.skipped]
+    layers = [LayerRow(i, name, describe(layer), weights(layer), macs(layer)) for i, (name, layer) in pairs]
+    skipped = [SkippedRow(*operations) for operations in network.skipped]
     return {
         "breakdown": Table(f"{what}: every part of every layer", rows, shown=False),
         "layers": Table("Layers", layers),
@@ -107,14 +107,17 @@ def _by_layer(names: Sequence[str], rows: Sequence[BreakdownRow], metric: str) -
     """One metric of every layer, by phase; the area by what lies there."""
     name, unit = metric.split("_")
     own = [row for row in rows if row.metric == metric and row.in_total]
-    of = lambda row: row.component.split(" ")[0] if name == "area" else row.phase  # noqa: E731
-    parts, total = list(dict.fromkeys(map(of, own))), sum(row.value for row in own)
+
+    def column(row: BreakdownRow) -> str:
+        return row.component.split(" ")[0] if name == "area" else row.phase
+
+    columns, total = list(dict.fromkeys(map(column, own))), sum(row.value for row in own)
     kind: Any = namedtuple(
-        "LayerCostRow", ["layer", *(f"{part}_{unit}" for part in parts), f"total_{unit}", "share_percent"]
+        "LayerCostRow", ["layer", *(f"{name}_{unit}" for name in columns), f"total_{unit}", "share_percent"]
     )
     table = []
     for index, layer in enumerate(names, start=1):
-        values = [sum(row.value for row in own if row.layer == index and of(row) == part) for part in parts]
+        values = [sum(row.value for row in own if row.layer == index and column(row) == wanted) for wanted in columns]
         table.append(kind(layer, *values, sum(values), 100 * sum(values) / total))
     return Table(f"{name.capitalize()} by layer", table)
 
@@ -124,10 +127,15 @@ def _occupation(names: Sequence[str], rows: Sequence[BreakdownRow]) -> dict[str,
     own = [row for row in rows if row.metric in _OCCUPATION]
     if not own:
         return {}
-    column = lambda row: f"{row.component.split(' ')[0]}_{_OCCUPATION[row.metric]}"  # noqa: E731
-    percent = lambda row: 100 * row.value if row.metric == "utilisation" else row.value  # noqa: E731
+
+    def column(row: BreakdownRow) -> str:
+        return f"{row.component.split(' ')[0]}_{_OCCUPATION[row.metric]}"
+
+    def shown(row: BreakdownRow) -> float:
+        return 100 * row.value if row.metric == "utilisation" else row.value
+
     kind: Any = namedtuple("OccupationRow", ["layer", *dict.fromkeys(map(column, own))])
-    by_layer = [[percent(row) for row in own if row.layer == index] for index in range(1, 1 + len(names))]
+    by_layer = [[shown(row) for row in own if row.layer == index] for index in range(1, 1 + len(names))]
     table = [kind(name, *values) for name, values in zip(names, by_layer, strict=True)]
     return {"occupation": Table("Crossbars and tiles by layer", table)}
 

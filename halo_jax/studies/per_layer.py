@@ -1,5 +1,6 @@
 """One precision for each layer within a budget, against the best one for all layers."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -47,7 +48,7 @@ def study(config: Config) -> dict[str, Table]:
     start, floor = Precision.parse(config.selector.start), Precision.parse(config.selector.floor)
     candidates = Precision(*map(jnp.asarray, bit_grid(start, floor)))
     budget = _budget(config, chip.evaluate(network.layers, start))
-    alone = [lambda bits, layer=layer: chip.evaluate((layer,), bits) for layer in network.layers]
+    alone = [functools.partial(chip.evaluate, (layer,)) for layer in network.layers]
     found = jax.jit(lambda: per_layer(layer_costs(alone, candidates), candidates, budget))()
     if not bool(found.feasible):
         limits = ", ".join(
@@ -55,7 +56,7 @@ def study(config: Config) -> dict[str, Table]:
         )
         raise ConfigError(f"{limits}: nothing from {floor} to {start} fits; allowed: more, or a lower floor")
     layers = zip(network.names, network.layers, np.stack(found.precision, axis=1).tolist(), strict=True)
-    rows = [LayerRow(index, name, describe(one), *bits) for index, (name, one, bits) in enumerate(layers, start=1)]
+    rows = [LayerRow(index, name, describe(layer), *bits) for index, (name, layer, bits) in enumerate(layers, start=1)]
     ours = chip.evaluate_per_layer(network.layers, found.precision)
     return {
         "per_layer": Table(f"{setting(config)}: a precision for each layer", rows),

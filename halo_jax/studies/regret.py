@@ -1,5 +1,6 @@
 """How far HaLo-PS, which is greedy, stays behind the best choice: at equal reductions, and within equal budgets."""
 
+import functools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -43,8 +44,7 @@ def study(config: Config) -> dict[str, Table]:
     chip = chip_of(config)
     pairs, budgets = [], []
     for dataset in PAPER_SETS:
-        layers = network_of(config, dataset).layers
-        cost_fn = lambda precision, layers=layers: chip.evaluate(layers, precision)  # noqa: E731
+        cost_fn = functools.partial(chip.evaluate, network_of(config, dataset).layers)
         for metric in _METRICS:
             pairs += [RegretRow(dataset, metric.name.lower(), *row) for row in _regret(config, cost_fn, metric)]
             budgets += [BudgetRow(dataset, metric.name.lower(), *row) for row in _budgets(config, cost_fn, metric)]

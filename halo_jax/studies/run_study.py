@@ -35,6 +35,12 @@ def run_study(config: Config, workdir: str | Path, *, overwrite: bool = False, c
     An earlier answer to the same question is replaced, whatever its fields were, and so is one that was cut off: the
     same command makes either again.
 
+    Args:
+      config: a complete config whose `study` is set, and that sweeps nothing.
+      workdir: the folder to write.
+      overwrite: replace what else the folder holds of runs and studies.
+      console: where tables are shown; the terminal if not given.
+
     Raises:
       ConfigError: a field or name is impossible, or the folder holds something else; nothing is written.
       DatasetError: a study that reads data finds them missing or wrong; nothing is written.

@@ -1,5 +1,6 @@
 """Paper, Figs. 4 and 5: what the selector alone does over the rounds, client by client; nothing is trained."""
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -51,7 +52,7 @@ def study(config: Config) -> dict[str, Table]:
     if config.selector.reduce_when == "plateau":
         raise ConfigError("selector.reduce_when='plateau' follows losses, and a study trains nothing; allowed: others")
     bits, cost = _select_all(config)
-    names = [Constraint(one).name.lower() for one in np.asarray(make_demands(config).constraint)]
+    names = [Constraint(number).name.lower() for number in np.asarray(make_demands(config).constraint)]
     rows = [
         ClientRow(round + 1, client, names[client], *(value[round, client] for value in (*bits, *cost)))
         for round, client in np.ndindex(bits.weights.shape)
@@ -64,7 +65,7 @@ def _select_all(config: Config) -> tuple[Precision, Cost]:
     """Each round's precision and cost of each client: arrays `[R, N]`."""
     layers, chip = network_of(config).layers, chip_of(config)
     selector, demands, key = make_selector(config), make_demands(config), jax.random.key(config.seed)
-    cost_fn = lambda precision: chip.evaluate(layers, precision)  # noqa: E731
+    cost_fn = functools.partial(chip.evaluate, layers)
     everyone = jnp.arange(config.num_clients)
 
     def select(client, precision, state, demand, round):

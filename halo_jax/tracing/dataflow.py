@@ -70,12 +70,12 @@ def _run(eqn: Any, inputs: list[Origin]) -> Flow:
 
 
 def _product(eqn: Any, inputs: list[Origin]) -> list[Operation]:
-    left, right = inputs[:2]
+    lhs, rhs = inputs[:2]
     operation = Operation(product_name(eqn), product_macs(eqn), eqn.outvars[0].aval.size)
-    weight = 0 if right.data else 1
-    if not (left.data or right.data) or not operation.macs:
+    weight = 0 if rhs.data else 1
+    if not (lhs.data or rhs.data) or not operation.macs:
         return []
-    if left.data and right.data:
+    if lhs.data and rhs.data:
         return [operation._replace(reason=ACTIVATIONS)]
     if not inputs[weight].leaves:
         return [operation._replace(reason=FIXED)]

@@ -14,8 +14,8 @@ from halo_jax.types import LayerShape
 class _Operands(NamedTuple):
     """The types of what a product multiplies, and of what comes out."""
 
-    left: Any
-    right: Any
+    lhs: Any
+    rhs: Any
     result: Any
 
 
@@ -31,15 +31,15 @@ def product_name(eqn: Any) -> str:
 
 def product_macs(eqn: Any) -> int:
     """The multiply-adds of a product: outputs times the terms of their sums."""
-    left, right, result = _operands(eqn)
+    lhs, rhs, result = _operands(eqn)
     ours = _our_layer(eqn)
     if ours is not None:
         return result.size * math.prod(ours.kernel) * ours.c_in
     if eqn.primitive.name == "dot_general":
         contracted_axes = eqn.params["dimension_numbers"][0][0]
-        return result.size * _size_along(left, contracted_axes)
-    outputs = right.shape[eqn.params["dimension_numbers"].rhs_spec[0]]
-    return result.size * right.size // max(outputs, 1)
+        return result.size * _size_along(lhs, contracted_axes)
+    outputs = rhs.shape[eqn.params["dimension_numbers"].rhs_spec[0]]
+    return result.size * rhs.size // max(outputs, 1)
 
 
 def layer_shape(eqn: Any, weight: int) -> LayerShape:

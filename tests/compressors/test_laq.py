@@ -26,7 +26,7 @@ def nothing():
 @functools.partial(jax.jit, static_argnums=0)
 def send(compressor, x, state, held, plan=0.0):
     """(what the server then holds, the upload)"""
-    context = CONTEXT._replace(held=held, plan=plan)
+    context = CONTEXT._replace(last_received=held, plan=plan)
     made = compressor.compress(x, state, context, jax.random.key(0))
     new = compressor.decompress(made.message, x, context)
     return jax.tree.map(lambda new, old: jnp.where(made.sent, new, old), new, held), made

@@ -189,7 +189,7 @@ def test_recorded_loss_has_no_order():
         halves = [LossSum.of(jnp.asarray(terms[half]), jnp.asarray(mask[half])) for half in np.split(order, 2)]
         both = jax.tree.map(lambda *leaves: jnp.stack(leaves), *halves).sum()
         for total in (one, both):
-            assert int(total.whole.high) * 4096 + int(total.whole.low) == exact
+            assert int(total.steps.high) * 4096 + int(total.steps.low) == exact
             assert float(total.mean(3)) == np.float32(np.float32(exact / 256) / np.float32(3))
 
 

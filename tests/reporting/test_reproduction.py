@@ -7,7 +7,7 @@ import pytest
 
 from halo_jax.records import files, run_folder
 from halo_jax.reporting import reproduction
-from halo_jax.reporting.reproduction import Part
+from halo_jax.reporting.reproduction import Section
 from tests.record_fixture import write_run
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ def page(parts):
 
 
 def test_the_page_holds_tables_figures_commands_seeds_and_choices(folder):
-    text = page([Part("Table II", "What it shows.", "python launch.py --config=x", folder)])
+    text = page([Section("Table II", "What it shows.", "python launch.py --config=x", folder)])
     for piece in ("80.25", "-36.5", "python launch.py --config=x", "seeds 0, 1", "&lt;because&gt;", "What it shows."):
         assert piece in text
     assert text.index("<h3>claims</h3>") < text.index("<h3>comparison</h3>")
@@ -40,14 +40,14 @@ def test_the_page_holds_tables_figures_commands_seeds_and_choices(folder):
 
 
 def test_what_could_not_run_says_why(folder):
-    text = page([Part("Table III", "", "python", folder / "absent", "error: cifar10 is nowhere")])
+    text = page([Section("Table III", "", "python", folder / "absent", "error: cifar10 is nowhere")])
     assert "<b>Not run:</b> error: cifar10 is nowhere" in text
 
 
 def test_long_tables_are_cut_with_a_word(tmp_path, folder):
     files.write(tmp_path / run_folder.CONFIG, json.dumps({"seeds": [], "seed": 7}))
     files.write(tmp_path / "tables" / "grid.csv", "n\n" + "".join(f"{i}\n" for i in range(100)))
-    text = page([Part("Fig. 1", "", "python", tmp_path)])
+    text = page([Section("Fig. 1", "", "python", tmp_path)])
     assert "40 more rows" in text
     assert "seeds 7" in text
 

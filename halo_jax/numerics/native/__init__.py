@@ -2,9 +2,9 @@
 
 A CPU multiplies and adds 16-bit whole numbers at twice the rate of float32, and all our operands are whole numbers of
 8 bits, for which Winograd's algorithm is exact too: together two to three times as fast as XLA's float32 forms
-(`canonical.py`), with the same bits, since both are exact. Where there is no C++ compiler, or on a CPU without AVX2,
-XLA's forms run; `HALO_JAX_KERNELS=xla` asks for them. Whole numbers know no NaN: one that arithmetic makes in a user's
-own model counts as 0 here (the masters of `wage` are int8 and never NaN).
+(`contraction_cpu.py`), with the same bits, since both are exact. Where there is no C++ compiler, or on a CPU without
+AVX2, XLA's forms run; `HALO_JAX_KERNELS=xla` asks for them. Whole numbers know no NaN: one that arithmetic makes in a
+user's own model counts as 0 here (the masters of `wage` are int8 and never NaN).
 """
 
 import functools
@@ -27,7 +27,7 @@ _MOST_DENSE_VALUES = 2**18  # of either operand; above, XLA's dense products are
 
 
 def serves(a: Operand, b: Operand, *, window: Window = _PLAIN, **_: object) -> bool:
-    """Whether a contraction of `canonical.py` with these arguments is one for the kernels here."""
+    """Whether a contraction of `contraction_cpu.py` with these arguments is one for the kernels here."""
     plain = window.strides == window.dilation == (1, 1)
     large = b.values.ndim == 2 and max(a.values.size, b.values.size) > _MOST_DENSE_VALUES
     return plain and not large and a.unit is not None and b.unit is not None and why_not() == ""
@@ -69,7 +69,17 @@ def dot(a: Operand, b: Operand, *, exact: bool) -> jax.Array:
 
 
 def correlate(x: Operand, w: Operand, *, window: Window, exact: bool) -> jax.Array:
-    """The convolution `[B, H, W, Cin]`, `[kh, kw, Cin, Cout]` -> `[B, Ho, Wo, Cout]`."""
+    """The convolution of images with weights.
+
+    Args:
+      x: activations `[B, H, W, Cin]`.
+      w: weights `[kh, kw, Cin, Cout]`.
+      window: static geometry.
+      exact: not read: sums are always exact here.
+
+    Returns:
+      `[B, Ho, Wo, Cout]`, float32.
+    """
     del exact
     (kh, kw, _, c_out), padding = w.values.shape, window.padding
     height, width = (x.values.shape[1 + axis] + sum(padding[axis]) - (kh, kw)[axis] + 1 for axis in range(2))
@@ -77,7 +87,18 @@ def correlate(x: Operand, w: Operand, *, window: Window, exact: bool) -> jax.Arr
 
 
 def input_gradient(error: Operand, w: Operand, *, window: Window, in_hw: tuple[int, int], exact: bool) -> jax.Array:
-    """Errors of the input `[B, H, W, Cin]`: the errors correlated with the flipped, transposed weights."""
+    """The input gradient: errors correlated with the flipped, transposed weights.
+
+    Args:
+      error: errors of the output `[B, Ho, Wo, Cout]`.
+      w: weights `[kh, kw, Cin, Cout]`.
+      window: static geometry of the forward pass.
+      in_hw: height and width of the input.
+      exact: not read: sums are always exact here.
+
+    Returns:
+      Errors of the input `[B, H, W, Cin]`, float32.
+    """
     del exact
     back = back_window(error.values, w.values, window, in_hw)
     shape = (error.values.shape[0], *in_hw, w.values.shape[2])
@@ -85,7 +106,18 @@ def input_gradient(error: Operand, w: Operand, *, window: Window, in_hw: tuple[i
 
 
 def weight_gradient(x: Operand, error: Operand, *, window: Window, kernel: tuple[int, int], exact: bool) -> jax.Array:
-    """Sum over batch and positions of input patches times errors: `[kh, kw, Cin, Cout]`."""
+    """The weight gradient: patches of the input times errors, summed over batch and positions.
+
+    Args:
+      x: activations `[B, H, W, Cin]`.
+      error: errors of the output `[B, Ho, Wo, Cout]`.
+      window: static geometry of the forward pass.
+      kernel: kh and kw.
+      exact: not read: sums are always exact here.
+
+    Returns:
+      Gradient of the weights `[kh, kw, Cin, Cout]`, float32.
+    """
     del exact
     shape = (*kernel, x.values.shape[-1], error.values.shape[-1])
     return _call("weight_gradient", shape, x, error, window.padding)
