@@ -192,6 +192,17 @@ def test_names_say_what_things_are(module):
     assert not [name for name in [*module.split("."), *classes] if vague.search(name)]
 
 
+@each_module
+def test_a_function_with_a_name_is_no_lambda(module):
+    named = [node for node in ast.walk(tree_of(MODULES[module])) if isinstance(node, ast.Assign | ast.NamedExpr)]
+    assert [ast.unparse(node) for node in named if isinstance(node.value, ast.Lambda)] == []
+
+
+@each_module
+def test_no_type_error_is_silenced(module):
+    assert not re.search(r"#\s*(type|pyright):\s*ignore", MODULES[module].read_text())
+
+
 @pytest.mark.parametrize(("folder", "table"), TABLES.items())
 def test_every_table_entry_is_a_file_of_its_name(folder, table):
     package = importlib.import_module(f"halo_jax.{folder}")

@@ -11,7 +11,7 @@ import re
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import yaml
 
@@ -28,7 +28,13 @@ _PLATFORM = "platform"
 _MOST_BYTES = 2**16  # a file of ours has 1,300
 _LONGEST = 500  # characters of what is wrong that are shown
 _ALIAS, _MOST_ALIASES = re.compile(r"\*[^\s*]"), 8  # none is needed; comments may have some asterisks
-Device = TypeVar("Device")
+
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Device = TypeVar("Device", bound=_Dataclass)
 
 
 def device_named(name: str, platform: str, presets: Mapping[str, Path], kind: type[Device]) -> Device:
@@ -102,7 +108,7 @@ def _device(text: str, platform: str, kind: type[Device]) -> Device:
     named = values.pop(_PLATFORM)
     if named != platform:
         raise ValueError(f"{_PLATFORM}={reprlib.repr(named)}; allowed here: {platform}, as hardware.name says")
-    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    fields = {field.name: field for field in dataclasses.fields(kind)}
     for name in values:
         if name not in fields:
             raise ValueError(_unknown(str(name), list(fields)))

@@ -30,7 +30,7 @@ class Skipped(NamedTuple):
 
     operation: str  # the primitive's name
     reason: str
-    count: int  # pyright: ignore[reportIncompatibleMethodOverride]  # how many run in one pass
+    times: int  # how often it runs in one pass
     macs: int  # of all of them, where they are products
     elements: int  # of all results
 

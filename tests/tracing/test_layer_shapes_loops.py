@@ -61,7 +61,7 @@ def test_scan_over_time_repeats_though_the_first_state_is_zeros():
     run = lambda x, w, v: lax.scan(lambda s, x: step(s, x, w, v), jnp.zeros((1, D)), x.swapaxes(0, 1))[1]  # noqa: E731
     traced = trace(run, (D, D), (3, D), input_shape=(T, 3))
     assert traced.layers == (SQUARE._replace(repeats=T), LayerShape((1, 1), 3, D, (1, 1), repeats=T))
-    assert [(row.operation, row.count, row.elements) for row in traced.skipped] == [
+    assert [(row.operation, row.times, row.elements) for row in traced.skipped] == [
         ("add", T, T * D),
         ("tanh", T, T * D),
     ]
@@ -89,7 +89,7 @@ def test_nested_scans_multiply_and_remat_and_jit_are_looked_into():
 
     traced = trace(run)
     assert traced.layers == (SQUARE._replace(repeats=12),)
-    assert [(row.operation, row.count) for row in traced.skipped] == [("sin", 4)]
+    assert [(row.operation, row.times) for row in traced.skipped] == [("sin", 4)]
 
 
 def test_custom_derivatives_are_looked_into():

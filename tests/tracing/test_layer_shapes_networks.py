@@ -17,7 +17,7 @@ def macs(layers):
 
 
 def skipped_macs(traced):
-    return {row.operation: (row.reason, row.count, row.macs) for row in traced.skipped if row.macs}
+    return {row.operation: (row.reason, row.times, row.macs) for row in traced.skipped if row.macs}
 
 
 class Block(nn.Module):
@@ -148,7 +148,7 @@ def test_depthwise_separable_network():
         160,  # 32 * 5
     ]
     pooling = [row for row in traced.skipped if row.operation.startswith("reduce_window")]
-    assert [(row.reason, row.count, row.macs, row.elements) for row in pooling] == [("not a MAC", 1, 0, 32)]
+    assert [(row.reason, row.times, row.macs, row.elements) for row in pooling] == [("not a MAC", 1, 0, 32)]
 
 
 VOCABULARY, POSITIONS, WIDTH, HEADS, HIDDEN = 50, 12, 16, 4, 64
@@ -187,7 +187,7 @@ def test_transformer_of_linens_attention():
         assert traced.names[4:6] == ("Dense_0", "Dense_1")
         assert traced.names[-1] == "Embed_0"
         table = [row for row in traced.skipped if row.operation == "gather"]
-        assert [(row.reason, row.count, row.elements) for row in table] == [
+        assert [(row.reason, row.times, row.elements) for row in table] == [
             ("lookup in a trained table, not a MAC", 1, POSITIONS * WIDTH)
         ]
 
