@@ -194,9 +194,15 @@ def _time(cohort: Client, exchange: Exchange, shared: Shared) -> Lap:
     """The laps of the cohort `[C]`, by what each has trained and exchanged."""
 
     def lap(client: Client, exchange: Exchange) -> Lap:
-        down_bits, up_bits = travelling_bits(exchange.down_size), travelling_bits(exchange.up_size)
         return virtual_clock.lap(
-            client.id, client.clock, client.spent_joule, client.cost, down_bits, up_bits, shared.key, shared.round
+            client=client.id,
+            clock=client.clock,
+            spent_joule=client.spent_joule,
+            cost=client.cost,
+            down_bits=travelling_bits(exchange.down_size),
+            up_bits=travelling_bits(exchange.up_size),
+            key=shared.key,
+            round=shared.round,
         )
 
     return clients.lift(lap, "vmap")((cohort, exchange), ())
