@@ -16,6 +16,7 @@ from typing import Any
 from unittest import mock
 
 import ml_collections
+import pytest
 from absl import flags
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -165,6 +166,7 @@ def refusal(config: Config) -> str:
     return ""
 
 
+@pytest.mark.slow
 def test_ten_thousand_random_experiments_are_valid_or_refused_in_one_line():
     outcomes = Counter()
 
@@ -218,6 +220,7 @@ def parse(arguments: list[str]) -> str:
     return errors.getvalue()
 
 
+@pytest.mark.slow
 def test_random_arguments_are_taken_or_refused_in_one_line_with_status_2():
     outcomes = Counter()
 

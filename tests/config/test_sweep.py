@@ -190,6 +190,7 @@ def test_a_point_is_the_experiment_alone_and_the_comparison_has_a_row_for_each_p
     assert config.sweep == ("batch_size=8|16", "partition.name=iid")
 
 
+@pytest.mark.slow
 def test_a_second_launch_trains_nothing_and_a_larger_sweep_only_what_is_new(grid, monkeypatch):
     folder, _, config = grid
     stamps = {path: path.stat().st_mtime_ns for path in folder.glob("batch_size=*/seed_*/**/*") if path.is_file()}

@@ -23,6 +23,7 @@ launches, confined, damaged_data, data_forms, highway_hash = (
 )
 
 
+@pytest.mark.slow
 def test_a_hundred_damaged_files_are_one_line_or_data(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(launches, "RESULTS", tmp_path)
     assert damaged_data.main(["--count=124", "--seed=7"]) == 0, capsys.readouterr().out

@@ -37,6 +37,7 @@ def config(tmp_path):
         yield config
 
 
+@pytest.mark.slow
 def test_it_trains_what_is_its_own(config, tmp_path):
     assert len(PATH.read_text().splitlines()) <= 65
     launch(config, tmp_path / "run")

@@ -20,6 +20,7 @@ launches, kernels, kills, near_optimum, same_bits = (
 compiled = pytest.mark.skipif(native.why_not() != "", reason=native.why_not())
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_random_moments_and_launched_again_ends_like_one_left_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(launches, "RESULTS", tmp_path)
     monkeypatch.setattr(kills, "FIELDS", {**kills.FIELDS, "arms": "('halo_ps',)", "rounds": 6, "width": 0.1})
@@ -52,6 +53,7 @@ def test_the_recorded_result_is_of_all_ways_and_they_agree():
     assert result["alike_with_another_seed"] == []
 
 
+@pytest.mark.slow
 def test_the_least_noise_of_an_integer_program_is_found_and_the_record_is_of_all_chips(tmp_path, monkeypatch):
     recorded = json.loads((near_optimum.launches.RESULTS / "near_optimum.json").read_text())
     assert [row["chip"] for row in recorded["chips"]] == [" ".join(chip) for chip in near_optimum.CHIPS]
@@ -64,6 +66,7 @@ def test_the_least_noise_of_an_integer_program_is_found_and_the_record_is_of_all
     assert row["least_noise"] >= 5
 
 
+@pytest.mark.slow
 @compiled
 def test_the_kernels_are_exact_on_random_shapes_and_the_record_is_of_all(tmp_path, monkeypatch):
     recorded = json.loads((FOLDER / "results" / "kernels.json").read_text())
@@ -84,6 +87,7 @@ def test_a_kernel_that_is_not_exact_is_found(tmp_path, monkeypatch):
     assert found.startswith("uniform16 of Shape(images=(")
 
 
+@pytest.mark.slow
 @compiled
 @pytest.mark.skipif(kernels.sanitizer() is None, reason="no libasan")
 @pytest.mark.parametrize("room", [32, 0])

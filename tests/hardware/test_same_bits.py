@@ -23,6 +23,7 @@ def test_every_program_gives_the_same_bits():
     check_eager(chip, layers, jax.jit(both_ways(chip, layers))(Precision(*bits_for(layers))))
 
 
+@pytest.mark.slow
 def test_optimised_programs_give_the_same_bits_too():
     environment = {**os.environ, "XLA_FLAGS": "", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "tests.hardware.same_bits"]
@@ -30,6 +31,7 @@ def test_optimised_programs_give_the_same_bits_too():
     assert run.stdout == "the same bits\n", run.stderr[-2000:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHIPS)
 def test_counts_beyond_32_bits_are_rounded_once(name):
     # Small networks too: below 2**24 every whole number is a float32, and none may be off by one.

@@ -63,6 +63,7 @@ def test_the_sums_are_longer_than_float32_and_int32_add_exactly():
     assert max(terms) < INT32_TERMS  # longer ones: tests/test_contraction.py
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_every_sum_of_vgg7_is_exact(form):
     if form == "native" and native.why_not():

@@ -91,6 +91,7 @@ def assert_same_up_to_power_of_two(real, codes):
     np.testing.assert_array_equal(real, codes * scale)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PRECISIONS)
 def test_step_equals_qtorch_vectors(name):
     layers = [("dense",) if text == "dense" else ("conv", text == "conv pool") for text in GOLDEN["step_layers"]]

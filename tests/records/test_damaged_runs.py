@@ -19,6 +19,7 @@ def results(tmp_path, monkeypatch) -> Path:
     return tmp_path / "damaged_runs.json"
 
 
+@pytest.mark.slow
 def test_damaged_run_folders_are_one_line_or_a_result_and_the_neighbour_stays_as_it_is(results):
     assert damaged_runs.main(["--count=12", "--seed=7"]) == 0
     result = json.loads(results.read_text())

@@ -333,6 +333,7 @@ DATA: dict[str, tuple[Damage, str, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run_folder", ["stopped"], indirect=True)
 @pytest.mark.parametrize(("damage", "line"), TOLERATED.values(), ids=TOLERATED)
 def test_a_launch_after_a_fault_goes_on_with_the_bits_of_a_run_without_faults(finished, run_folder, damage, line):

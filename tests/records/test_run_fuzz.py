@@ -153,6 +153,7 @@ def test_the_first_five_toy_experiments_hold_every_value_of_every_option():
         assert {case[names] for case in cases(CASES)[:5]} == set(values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", cases(CASES), ids=range(CASES))
 def test_a_valid_experiment_of_any_options_runs_to_its_end(case, tmp_path, monkeypatch):
     monkeypatch.setitem(MODELS, "one_layer", OneLayer)

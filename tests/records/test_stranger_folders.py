@@ -409,6 +409,7 @@ def test_folders_nested_1500_deep_hold_no_run(tmp_path, monkeypatch):
     subprocess.run(["rm", "-r", "d"], check=True)  # which pytest could not
 
 
+@pytest.mark.slow
 def test_deletion_follows_no_name_from_the_command_line_either(folder):
     configure(folder, arms=[], seeds=["x/../../victim"])
     (folder / "seed_x").mkdir()

@@ -45,6 +45,7 @@ def events(folder):
     return {event.step: {value.tag: value.simple_value for value in event.summary.value} for event in found[1:]}
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_and_each_round_stands_once(tmp_path, monkeypatch):
     folder, heard = tmp_path / "run" / "8-8-8", []
     config = toy_config(arms=("8-8-8",), tensorboard=True, eval_every=2)

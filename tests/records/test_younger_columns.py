@@ -84,6 +84,7 @@ def test_a_run_that_goes_on_keeps_its_columns_and_loses_nothing(tmp_path):
         assert (tmp_path / "old" / table).read_bytes() == (tmp_path / "full" / table).read_bytes()
 
 
+@pytest.mark.slow
 def test_training_goes_on_to_the_same_model(tmp_path):
     def stop(arm, row):
         if row.round == 3:

@@ -70,6 +70,7 @@ def faults(program: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("executor", "model"), [*((name, "small_cnn") for name in clients.EXECUTORS), ("map", "vgg7")])
 @pytest.mark.parametrize("kernels", KERNELS)
 def test_a_round_compiles_to_fast_convolutions_and_nothing_that_waits_for_python(use, kernels, executor, model):

@@ -23,6 +23,7 @@ def both(tmp_path_factory):
     return folder, launch(config, folder), config
 
 
+@pytest.mark.slow
 def test_each_seed_has_the_folder_of_a_run_and_the_comparison_has_every_arm(both):
     folder, text, _ = both
     assert {path.name for path in folder.iterdir()} == {
@@ -64,6 +65,7 @@ def test_payloads_in_the_records_are_those_of_the_formulas(both):
     assert set(lazy.rounds["uploads"]) == {2}
 
 
+@pytest.mark.slow
 def test_a_seed_alone_stopped_and_launched_again_is_the_same_run_and_a_second_launch_trains_nothing(
     both, tmp_path, monkeypatch
 ):
@@ -91,6 +93,7 @@ def test_a_seed_alone_stopped_and_launched_again_is_the_same_run_and_a_second_la
     assert (folder / "comparison.csv").exists()
 
 
+@pytest.mark.slow
 def test_a_finished_experiment_grows_by_seeds_and_arms_without_training_anything_again(both):
     folder, _, config = both
     grown = config_of(seeds=(3, 0, 5), evaluation=config.evaluation)
@@ -106,6 +109,7 @@ def test_a_finished_experiment_grows_by_seeds_and_arms_without_training_anything
         launch(config, folder)
 
 
+@pytest.mark.slow
 def test_other_seeds_are_another_run_and_overwrite_leaves_nothing_of_the_old(both):
     folder, _, config = both
     other = config_of(seeds=(0,), evaluation=config.evaluation)

@@ -37,6 +37,7 @@ def alone(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", ["map", "shard"])
 def test_stacked_runs_have_the_files_of_runs_alone(alone, tmp_path, executor, monkeypatch):
     sizes, of = [], compiled_rounds.Programs.of
@@ -48,6 +49,7 @@ def test_stacked_runs_have_the_files_of_runs_alone(alone, tmp_path, executor, mo
     assert lines[:4] == [f"seed_{seed}/{arm}  round   1/2" for seed in (0, 3) for arm in ARMS[:2]]
 
 
+@pytest.mark.slow
 def test_a_stopped_stack_goes_on_and_a_run_that_lags_behind_goes_by_itself(alone, tmp_path, monkeypatch):
     config, append, stop = config_of(stack=4, checkpoint_every=1), run_folder.append, [True]
 

@@ -72,6 +72,7 @@ def assert_one_line_about_another_process(said: str) -> None:
     assert "another process" in line
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_bits_of_one_also_when_one_is_lost_in_the_middle(launch, tmp_path):
     rounds = ("--config.rounds=30", "--config.eval_every=30", "--config.checkpoint_every=2")
     both = launch(tmp_path / "two", *rounds)
@@ -95,6 +96,7 @@ def test_two_processes_have_the_bits_of_one_also_when_one_is_lost_in_the_middle(
     assert tables(tmp_path / "two") == tables(tmp_path / "one")
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_process_stops_both_after_the_same_round(launch, tmp_path):
     both = launch(tmp_path / "two", *LONG)
     wait_for_rounds(tmp_path / "two", 3)
@@ -106,6 +108,7 @@ def test_a_signal_to_one_process_stops_both_after_the_same_round(launch, tmp_pat
     assert other.strip().partition(": stopped ")[2] == said.splitlines()[-1].partition(": stopped ")[2]
 
 
+@pytest.mark.slow
 def test_the_loss_of_process_0_is_one_line_too(launch, tmp_path):
     both = launch(tmp_path / "two", *LONG)
     wait_for_rounds(tmp_path / "two", 3)
@@ -115,6 +118,7 @@ def test_the_loss_of_process_0_is_one_line_too(launch, tmp_path):
     assert_one_line_about_another_process(said)
 
 
+@pytest.mark.slow
 def test_a_mistake_is_known_to_both(launch, tmp_path):
     ended = finish(launch(tmp_path / "two", "--config.dataset=nope"))
     assert all(status for status, *_ in ended)  # the first to leave may end the other before it has said so

@@ -25,6 +25,7 @@ def budgets(cost_fn, seed: int) -> Cost:
     return Cost(*jnp.asarray(limits.T, jnp.float32))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "device", "data_set"),
     [

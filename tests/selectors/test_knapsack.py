@@ -34,6 +34,7 @@ def totals(values, loads, choices):
     return values.astype(np.float64)[rows, choices].sum(1), loads.astype(np.float64)[rows, choices].sum(1)
 
 
+@pytest.mark.slow
 def test_the_best_choice_is_among_those_found_and_the_bound_holds():
     excess, gaps = [], []
     for values, loads in instances(seed=0, count=60):

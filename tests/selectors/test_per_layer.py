@@ -51,6 +51,7 @@ def answers():
     return [(*one, solve(*one)) for one in instances(seed=0, count=40)]
 
 
+@pytest.mark.slow
 def test_it_is_the_optimum_or_within_a_percent_of_it_and_its_bound_holds(answers):
     distances = []
     for costs, budget, importance, found in answers:
@@ -77,6 +78,7 @@ def test_cost_noise_and_feasibility_are_those_of_the_choice(answers):
         assert bool(found.feasible) == all(float(c) <= float(b) for c, b in zip(found.cost, budget, strict=True))
 
 
+@pytest.mark.slow
 def test_many_budgets_in_one_call_are_one_by_one():
     layers = VGG7["cifar10"][1:4]
     costs = layer_costs([lambda p, one=one: halosim.evaluate((one,), p) for one in layers], CANDIDATES)

@@ -17,6 +17,7 @@ def tables(**demand):
     return STUDIES["per_layer"](changed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("demand", [{}, {"energy_mj": (0.7,), "area_mm2": (900.0,)}, {"latency_s": (0.6,)}])
 def test_the_choice_is_within_its_budget_and_has_less_noise_than_one_precision_for_all(demand):
     found = tables(**demand)

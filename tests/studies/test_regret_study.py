@@ -21,6 +21,7 @@ def cost(device, data_set, texts, metric):
     return {"energy": costs.energy_mj, "latency": costs.latency_s, "area": costs.area_mm2}[metric].tolist()
 
 
+@pytest.mark.slow
 def test_regret_is_what_the_two_precisions_cost(found):
     device, tables = found
     rows = tables["regret"].rows
