@@ -41,19 +41,19 @@ class Size(NamedTuple):
     codes: tuple[Counts, ...]
 
 
-def size(message: Any, nominal_bits: Any, is_sent: Any = True, *, gated: bool = False) -> Size:
+def size(message: Any, nominal_bits: Any, sent: Any = True, *, gated: bool = False) -> Size:
     """Count a message inside jit.
 
     Args:
       message: a tree of `Codes` and arrays of 32-bit numbers.
       nominal_bits: what the paper's formula counts, int32 `[]`.
-      is_sent: bool `[]`; a message that is not sent has no size but its flag.
+      sent: bool `[]`; a message that is not sent has no size but its flag.
       gated: whether a flag bit tells if it is sent.
 
     Returns:
       Its size; `packed_bits`, `travelling_bits` and `entropy_bits` make one number of it.
     """
-    times_sent = jnp.asarray(is_sent, jnp.int32)  # 0 or 1
+    times_sent = jnp.asarray(sent, jnp.int32)  # 0 or 1
     raw, fixed, counts = jnp.int32(0), jnp.int32(0), []
     for piece in _pieces(message):
         if not isinstance(piece, Codes):
