@@ -74,11 +74,11 @@ def assert_equal(found, right):
 
 
 def problem(seed):
-    """Weights of the int8 master, images of whole float32 numbers, and errors of any size."""
+    """Weights and images whose channels and examples are of different sizes, and errors."""
     rng = np.random.default_rng(seed)
     flat = SHAPE[1] // 2 * (SHAPE[2] // 2) * WIDTHS[1]
     shapes = [(3, 3, SHAPE[3], WIDTHS[0]), (3, 3, WIDTHS[0], WIDTHS[1]), (flat, WIDTHS[2])]
-    weights = [rng.integers(-127, 128, shape) / 128 for shape in shapes]
+    weights = [rng.integers(-127, 128, shape) / 128 * 2.0 ** -(np.arange(shape[-1]) % 3) for shape in shapes]
     scales = 2.0 ** rng.integers(-6, 7, (SHAPE[0], 1, 1, 1))
     images = np.float32(rng.normal(size=SHAPE) * scales)
     return weights, images, np.float32(rng.normal(size=(SHAPE[0], WIDTHS[2])))
