@@ -6,7 +6,7 @@ recipe's: a layer of inputs x and weights W calls, in this order,
     a = quantize_input(x),  w = quantize_weight(W),  y = quantize_output(scale_sums(contract(a, w)))
 
 and `jax.grad` follows the same functions backwards. `Numerics` (`wage.py`) is WAGE's arithmetic and what layers have
-unless told otherwise; block floating point stands in `recipes/bfp.py`.
+unless told otherwise; other arithmetics stand in the files of their recipes.
 """
 
 import dataclasses

@@ -15,12 +15,6 @@ on crossbars as WAGE multiplies codes, and shifts the sums. For precision (bw, b
 The scales go into the errors before those are rounded, once, in one block: then both gradients are sums of codes too,
 as exact as WAGE's. The int8 master, its step, the loss, alpha and what travels are those of `wage`.
 
-# Choice: activations have a block for each example. With one for the batch, as in LPT-FL's code, padding and the
-images that an evaluation happens to take together would change an example's numbers, and on a device that streams
-examples there is no batch.
-# Choice: codes are clipped symmetrically, as WAGE's: -2^(k-1), LPT-FL's lowest, would break exact sums at 8 bits.
-# Choice: operands are rounded to nearest. LPT-FL rounds stochastically, which it must, having no master copy.
-
 Exponents are not priced: 8 bits a block, one addition and a shift a sum, beside a crossbar. Source: Li et al., NeurIPS
 2024 (LPT-FL); its quantiser is the block floating point of SWALP, Yang et al., ICML 2019 (arXiv 1904.11943).
 """
@@ -64,6 +58,8 @@ def to_blocks(x: jax.Array, bits: Any, axes: tuple[int, ...]) -> Blocks:
 
 
 def _round(x: jax.Array, bits: Any, axes: tuple[int, ...]) -> Blocks:
+    # Choice: codes are clipped symmetrically, as WAGE's: -2^(k-1), LPT-FL's lowest, would break exact sums at 8 bits.
+    # Choice: to nearest. LPT-FL rounds stochastically, which it must, having no master copy.
     scale = _scale(x, axes)
     return Blocks(to_grid(x / scale, bits), scale)
 
@@ -124,6 +120,8 @@ class BlockFloat(Numerics):
 
     def quantize_input(self, x: jax.Array, precision: Precision, draw: Draw) -> Blocks:
         """Activations of ba bits, a block for each example `[H, W, C]` or row `[C]`."""
+        # Choice: not one block for the batch, as in LPT-FL's code: padding and the images that an evaluation happens to
+        # take together would change an example's numbers, and a device that streams examples has no batch.
         del draw
         return to_blocks(x, precision.activations, tuple(range(1, x.ndim)))
 
@@ -141,6 +139,7 @@ class BlockFloat(Numerics):
         """s t sum(a * w); backward, errors are scaled and then rounded to be bits."""
         sums = super().contract(product, activations.mantissas, weights.mantissas, precision, draw)
         key = draw("error") if self.error_rounding == "stochastic" else None
+        # Choice: scales go into the errors before those are rounded; after it, sums over examples would not be exact.
         scale = jax.lax.stop_gradient(activations.scale) * jax.lax.stop_gradient(weights.scale)
         return quantize_error(sums, precision.errors, key) * scale
 

@@ -13,10 +13,12 @@ import numpy as np
 from halo_jax.compressors.wire import Size, entropy_bits, packed_bits
 from halo_jax.federation.evaluation import Scores
 from halo_jax.federation.fingerprint import as_text, fingerprint
+from halo_jax.federation.stages import Stages
 from halo_jax.federation.state import ClientResults, FederationState
 from halo_jax.numerics import contraction, dead_layers
 from halo_jax.records import label_counts as labels
 from halo_jax.records.digest import tree_sha256
+from halo_jax.records.entry_facts import EntryFacts
 from halo_jax.records.rows import ClientRecord, FingerprintRecord, RoundRecord
 from halo_jax.records.run_folder import Run
 from halo_jax.runner.build import Federation
@@ -182,6 +184,7 @@ def summary(arm: Arm, run: Run, model: Any, scores: Scores) -> dict[str, Any]:
         "name": config.name,
         "arm": arm.name,
         "selector": config.selector.name,
+        **entry_facts(federation.stages)._asdict(),
         "dataset": config.dataset,
         "train_width": config.width,
         "hardware_width": config.hardware.width,
@@ -201,6 +204,15 @@ def summary(arm: Arm, run: Run, model: Any, scores: Scores) -> dict[str, Any]:
         "git_commit": _git_commit(),
         "finished": True,
     }
+
+
+def entry_facts(stages: Stages) -> EntryFacts:
+    """What the entries of an arm, which may be anybody's, say of themselves."""
+    return EntryFacts(
+        selects=bool(stages.selector.selects),
+        low_precision=bool(stages.recipe.low_precision),
+        client_bits=bool(stages.compressor.client_bits),
+    )
 
 
 def kernels(federation: Federation) -> str:

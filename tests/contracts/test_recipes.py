@@ -1,4 +1,4 @@
-"""The contract of every entry of RECIPES: what travels, what is differentiated, and a step of the optimizer."""
+"""The contract of every entry of RECIPES: layers, what travels, what is differentiated, a step of the optimizer."""
 
 import inspect
 
@@ -9,14 +9,20 @@ import optax
 import pytest
 
 from halo_jax.numerics.arithmetic import FLOAT32
+from halo_jax.numerics.layers import QuantConv
 from halo_jax.parameters import declared
 from halo_jax.recipes import RECIPES, Recipe
-from halo_jax.types import Precision
+from halo_jax.types import Noise, Precision
 
 VARIANTS = {
     "wage": [
         {},
         {"gradient_bits": 12, "clip_bits": "weights", "shift": "ceil", "loss": "cross_entropy"},
+        {"aggregation": "none"},
+    ],
+    "bfp": [
+        {},
+        {"gradient_bits": 12, "loss": "cross_entropy", "error_rounding": "stochastic"},
         {"aggregation": "none"},
     ],
 }
@@ -124,3 +130,50 @@ def test_no_gradient_no_step(name, options):
         examples=jnp.float32(1),
     )
     equal(updates, jax.tree.map(jnp.zeros_like, start))
+
+
+def run_layer(recipe, images, traces, noise=None):
+    """One jitted convolution in a recipe's arithmetic: bits -> output, and the gradient of its sum at the weights."""
+    numerics = recipe.numerics if noise is None else recipe.numerics.with_noise(noise)
+    layer, kernel = QuantConv(3, numerics=numerics), jnp.asarray(np.linspace(-0.7, 0.7, 54).reshape(3, 3, 2, 3))
+
+    @jax.jit
+    def run(precision):
+        traces.append(None)
+        rngs = {name: jax.random.key(0) for name in ("error", "noise")}
+        apply = lambda kernel: layer.apply({"params": {"kernel": kernel}}, images, precision, rngs=rngs)  # noqa: E731
+        y, pull = jax.vjp(apply, kernel)
+        return y, pull(y)[0]
+
+    return lambda bits: run(Precision(*(jnp.int32(bits),) * 3))
+
+
+IMAGES = jnp.asarray(np.random.default_rng(0).normal(size=(3, 4, 4, 2)), jnp.float32)
+
+
+@every
+def test_bits_of_layers_are_data_and_count_where_precision_is_low(name, options):
+    recipe, traces = RECIPES[name](**options), []
+    run = run_layer(recipe, IMAGES, traces)
+    found = [np.asarray(run(bits)[0]) for bits in (8, 4, 2)]
+    assert len(traces) == 1
+    assert all(np.isfinite(y).all() and y.any() for y in found)
+    assert len({y.tobytes() for y in found}) == (3 if recipe.low_precision else 1)
+
+
+@every
+def test_an_example_does_not_depend_on_its_batch(name, options):
+    recipe = RECIPES[name](**options)
+    together, others = (
+        run_layer(recipe, images, [])(4)[0] for images in (IMAGES, IMAGES * jnp.array([16.0, 1, 0]).reshape(3, 1, 1, 1))
+    )
+    equal(together[1], others[1])
+
+
+@every
+def test_crossbars_are_noisy_where_there_are_any(name, options):
+    recipe, noise = RECIPES[name](**options), Noise(weights=0.3, errors=0.3)
+    clean, noisy = run_layer(recipe, IMAGES, [])(8), run_layer(recipe, IMAGES, [], noise)(8)
+    for a, b in zip(clean, noisy, strict=True):
+        assert np.array_equal(a, b) != recipe.crossbars
+    assert recipe.crossbars == (recipe.numerics.with_noise(noise) != recipe.numerics)

@@ -14,7 +14,7 @@ from halo_jax.federation.loss_sum import LossSum
 from halo_jax.numerics.dead_layers import none_dead
 from halo_jax.numerics.layers import QuantDense
 from halo_jax.numerics.quantize import uniform_like
-from halo_jax.recipes import float32, wage
+from halo_jax.recipes import bfp, float32, wage
 from halo_jax.recipes.wage import from_codes
 from halo_jax.types import Precision, Stream, stream
 from tests.oracles import wage_numpy
@@ -102,10 +102,10 @@ def test_padding_does_not_change_the_order():
     np.testing.assert_array_equal(alone, padded)
 
 
-@pytest.mark.parametrize(("make", "epochs", "rate"), [(wage, 1, 1), (wage, 2, 1), (float32, 2, 0.1)])
+@pytest.mark.parametrize(("make", "epochs", "rate"), [(wage, 1, 1), (wage, 2, 1), (bfp, 2, 1), (float32, 2, 0.1)])
 def test_padding_does_not_change_what_is_learnt(make, epochs, rate):
     """A client's data are padded to the largest of all clients': who they are must not matter, nor momentum."""
-    train, start = trainer(make, epochs), masters() if make is wage else from_codes(masters())
+    train, start = trainer(make, epochs), from_codes(masters()) if make is float32 else masters()
     alone, padded = (
         train(start, bits_of(4, 6, 8), local_data, data_of(), learning_rate=jnp.float32(rate), key=KEY)
         for local_data in (local_data_of(6), local_data_of(6, padding=7))
@@ -135,8 +135,9 @@ def test_local_training_is_steps_of_the_integer_twin():
     np.testing.assert_allclose(loss, losses / 12, atol=CLASSES / 512)
 
 
-def test_wage_learns_and_changed_bits_compile_nothing():
-    train, model, losses = trainer(wage, 1), masters(), []
+@pytest.mark.parametrize("make", [wage, bfp])
+def test_low_precision_learns_and_changed_bits_compile_nothing(make):
+    train, model, losses = trainer(make, 1), masters(), []
     compiled = train._cache_size()
     for round in range(12):
         bits = bits_of(8, 8, 8) if round % 2 else bits_of(6, 8, 6)
