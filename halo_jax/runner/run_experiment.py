@@ -17,7 +17,7 @@ from halo_jax import datasets, figures
 from halo_jax.config import Config, ConfigError, naming, plan, schema
 from halo_jax.config.arms import expand_arms, recorded
 from halo_jax.config.plan import Experiment
-from halo_jax.records import files, label_counts, run_folder
+from halo_jax.records import files, label_counts, model_record, run_folder
 from halo_jax.records.claim import claim, require_same
 from halo_jax.records.columns import csv_text
 from halo_jax.records.folder_lock import lock
@@ -235,6 +235,9 @@ def _name_within(root: Experiment, leaf: Experiment) -> str:
 def _create(leaf: _Leaf) -> None:
     """Make the folders of the arms, and write what is known before they are trained."""
     experiment = leaf.experiment
+    models = {arm.folder: to_records.model_record_of(arm) for arm in leaf.arms}
+    for folder, record in models.items():
+        model_record.require_same(folder, record)
     if experiment.config.arms:
         files.write(experiment.folder / run_folder.CONFIG, _json(experiment.config))
     rows = label_counts.rows(to_records.label_counts(leaf.arms[0].federation))
@@ -243,6 +246,7 @@ def _create(leaf: _Leaf) -> None:
         if not (arm.folder / run_folder.CONFIG).exists():
             run_folder.create(arm.folder, recorded(arm.config))
         files.write(arm.folder / run_folder.LABELS, table)
+        model_record.write(arm.folder, models[arm.folder])
 
 
 def _json(config: Config) -> str:
