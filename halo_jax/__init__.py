@@ -5,6 +5,7 @@ errors. What stands here is public, and what cannot be reached from here is not.
 
     config = hj.default_config()                      an experiment; its fields stand in `hj.config.FIELDS`
     runs = hj.run(config, "runs/x")                   train it
+    model = hj.load("runs/x/halo_ps")                 what it has trained: `model.predict(images)`
     layers, names, skipped = hj.trace_layers(net, (32, 32, 3))
     hj.hardware.halosim.evaluate(layers, hj.Precision(6, 4, 8))
     hj.SELECTORS["mine"] = mine                       an entry of one's own; the other tables alike
@@ -20,7 +21,7 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from halo_jax import compressors, config, datasets, hardware, models, recipes, records, selectors
+    from halo_jax import compressors, config, datasets, hardware, models, parameters, recipes, records, selectors
     from halo_jax.compressors import COMPRESSORS
     from halo_jax.config import ConfigError
     from halo_jax.config import default as default_config
@@ -32,13 +33,17 @@ if TYPE_CHECKING:
     from halo_jax.numerics.quantize import quantize_activation, quantize_error, quantize_weight
     from halo_jax.numerics.wage import Numerics
     from halo_jax.recipes import RECIPES
+    from halo_jax.runner.load_model import load
     from halo_jax.runner.run_experiment import run
+    from halo_jax.runner.trained_model import TrainedModel
     from halo_jax.selectors import SELECTORS
     from halo_jax.studies.run_study import run_study
     from halo_jax.tracing import trace_layers
     from halo_jax.types import Constraint, Cost, Demand, LayerShape, Noise, Precision
 
-_NAMESPACES = ("compressors", "config", "datasets", "hardware", "models", "recipes", "records", "selectors")
+_NAMESPACES = (
+    *("compressors", "config", "datasets", "hardware", "models", "parameters", "recipes", "records", "selectors"),
+)
 _NAMES = {  # the module that has each, and its name there where it is another
     "Arithmetic": "numerics.arithmetic",
     "COMPRESSORS": "compressors",
@@ -58,7 +63,9 @@ _NAMES = {  # the module that has each, and its name there where it is another
     "QuantDense": "numerics.layers",
     "RECIPES": "recipes",
     "SELECTORS": "selectors",
+    "TrainedModel": "runner.trained_model",
     "default_config": "config:default",
+    "load": "runner.load_model",
     "max_pool": "numerics.layers",
     "quantize_activation": "numerics.quantize",
     "quantize_error": "numerics.quantize",
@@ -86,13 +93,16 @@ __all__ = [
     "Precision",
     "QuantConv",
     "QuantDense",
+    "TrainedModel",
     "compressors",
     "config",
     "datasets",
     "default_config",
     "hardware",
+    "load",
     "max_pool",
     "models",
+    "parameters",
     "quantize_activation",
     "quantize_error",
     "quantize_weight",

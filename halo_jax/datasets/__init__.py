@@ -19,10 +19,13 @@ from halo_jax.datasets import (
     synthetic,
     tiny_imagenet,
 )
+from halo_jax.datasets.arrays import of_arrays
 from halo_jax.datasets.base import Dataset, DatasetError, one_line
 from halo_jax.runtime.visible import visible
 
-__all__ = ["DATASETS", "VARIANTS", "Dataset", "DatasetError", "check_name", "load"]
+__all__ = ["DATASETS", "MEMORY", "VARIANTS", "Dataset", "DatasetError", "check_name", "keep", "load", "of_arrays"]
+
+MEMORY = "memory"  # what a config calls arrays that were given to `run`, which no loader finds again
 
 DATASETS = {
     "cifar10": cifar10.load,
@@ -40,9 +43,9 @@ VARIANTS = {"emnist": emnist.VARIANTS}
 
 
 def check_name(name: str) -> None:
-    """Raise ValueError, one line, unless `name` is a data set or one with a variant, like `emnist/letters`."""
+    """Raise ValueError, one line, unless `name` is a data set, one with a variant like `emnist/letters`, or MEMORY."""
     base, slash, variant = name.partition("/")
-    if base not in DATASETS:
+    if base not in DATASETS and name != MEMORY:
         raise ValueError(f"dataset={name!r}; known: {', '.join(DATASETS)}")
     if slash and base not in VARIANTS:
         raise ValueError(f"dataset={name!r}; {base} has no variants")
@@ -53,23 +56,58 @@ def check_name(name: str) -> None:
 def load(
     name: str, data_dir: str = "", train_examples: int = 0, test_examples: int = 0, validation_examples: int = 0
 ) -> Dataset:
-    """Load the data set `name`, check it, and keep the first `train_examples` and `test_examples`; 0 keeps all.
+    """Load the data set `name`, check it, and keep a part of it.
 
-    With `validation_examples` the test split is not touched: the next so many training images (the last, if
-    `train_examples` is 0) are held out and take its place.
+    Args:
+      name: of DATASETS, with a variant where the data set has some: `emnist/letters`.
+      data_dir: where its files lie; empty: the usual places.
+      train_examples: as `keep` takes it.
+      test_examples: as `keep` takes it.
+      validation_examples: as `keep` takes it.
 
-    "First" is in a fixed shuffle that does not depend on the experiment's seed, so runs of different seeds
-    see the same images and a larger number only adds some. Raises ValueError for an unknown name and
-    DatasetError for data that are missing, wrong or fewer than asked for; one line each.
+    Returns:
+      The data set, as `keep` returns it.
+
+    Raises:
+      ValueError: the name is unknown, one line.
+      DatasetError: the data are missing, wrong or fewer than asked for, one line.
     """
     check_name(name)
     base, _, variant = name.partition("/")
+    if base not in DATASETS:
+        right = "the same arrays again, hj.run(config, workdir, dataset=hj.Dataset(...))"
+        raise DatasetError(f"dataset={name!r} names arrays that were in memory, and no file; right: {right}")
     try:
         full = DATASETS[base](data_dir, **({"variant": variant} if variant else {}))
     except OSError as error:  # a folder or a file that cannot be read
         raise DatasetError(f"{visible(error.filename or data_dir or name)}: {one_line(error)}") from error
     except MemoryError as error:
         raise DatasetError(f"{visible(data_dir or name)}: it does not fit into this machine's memory") from error
+    return keep(name, full, train_examples, test_examples, validation_examples)
+
+
+def keep(
+    name: str, full: Dataset, train_examples: int = 0, test_examples: int = 0, validation_examples: int = 0
+) -> Dataset:
+    """Check a data set, and keep the first `train_examples` and `test_examples` of it.
+
+    "First" is in a fixed shuffle that does not depend on the experiment's seed, so runs of different seeds see the same
+    images, and a larger number only adds some.
+
+    Args:
+      name: what lines about it call it.
+      full: all of it.
+      train_examples: images to train on; 0 keeps all, in their order.
+      test_examples: images to test on; 0 keeps all, in their order.
+      validation_examples: where not 0, the test split is not touched: the next so many training images (the last, if
+        `train_examples` is 0) are held out and take its place.
+
+    Returns:
+      The part, of the same classes.
+
+    Raises:
+      DatasetError: the arrays are wrong, or fewer than asked for, one line.
+    """
     if full.train_images.shape[1:] != full.test_images.shape[1:]:
         found = f"{full.train_images.shape[1:]} for train, {full.test_images.shape[1:]} for test"
         raise DatasetError(f"{name}: found images of {found}; right: one shape")

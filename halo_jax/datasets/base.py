@@ -22,12 +22,19 @@ _LONGEST = 300  # characters of what was found that are shown
 
 
 class Dataset(NamedTuple):
-    """Images and labels of both splits.
+    """Images and labels of both splits: what a loader returns, and what `run` takes as arrays of a user's own.
 
-    `train_images` uint8 `[D, H, W, C]`, `train_labels` int32 `[D]` in `[0, num_classes)`; the same for test.
-    `train_images` may also be a pytree that reads like such an array and makes images when it is indexed
-    (`generated.py`): then `first(count)` gives fewer of them. `train_writers` int32 `[D]`: who wrote (drew, took)
-    each training image, where the files say so.
+    The types are those that loaders keep to. `run` takes lists and JAX's arrays, too, whole numbers of any type, and
+    images `[D, H, W]` of one channel.
+
+    Attributes:
+      train_images: uint8 `[D, H, W, C]`, or a pytree that reads like such an array and makes images when it is indexed
+        (`generated.py`): then `first(count)` gives fewer of them.
+      train_labels: int32 `[D]` in `[0, num_classes)`.
+      test_images: uint8 `[T, H, W, C]`.
+      test_labels: int32 `[T]` in `[0, num_classes)`.
+      num_classes: K, the outputs of the network.
+      train_writers: int32 `[D]`, who wrote (drew, took) each training image, where that is known.
     """
 
     train_images: Any

@@ -79,14 +79,11 @@ def make_evaluate(
         batches = math.ceil(size / batch_size)
         order = jnp.arange(batches * batch_size).reshape(batches, batch_size)
         params = recipe.decode(model)
-        unused = jax.random.key(0)  # stochastic errors want a key, and there are no errors here
 
         def score(positions: jax.Array, params: Any, precision: Precision, split: Images, key: Any) -> _BatchScores:
-            mask, keys = positions < size, {"error": unused}
+            mask = positions < size
             pixels, labels = split.images[positions % size], split.labels[positions % size]
-            if noise.anywhere:
-                pixels, keys["noise"] = _with_noise(pixels, positions, noise, key)
-            logits: Any = module.apply({"params": params}, normalise(pixels), precision, rngs=keys)
+            logits = _logits(module, params, precision, pixels, positions, noise, key)
             rank = rank_of_label(logits, labels)
             first = (mask & (rank < 1)).astype(jnp.int32)
             right = jnp.zeros(logits.shape[1], jnp.int32).at[labels].add(first)
@@ -102,10 +99,61 @@ def make_evaluate(
     return jax.jit(evaluate, out_shardings=placement(executor))
 
 
+class Logits(Protocol):
+    """The logits of a network over images."""
+
+    def __call__(self, params: Any, precision: Precision, images: Any, key: Any = None, round: Any = None) -> jax.Array:
+        """Return float32 `[D, K]`.
+
+        Args:
+          params: float32, as the recipe decodes a model.
+          precision: the bits of the forward pass, int32 `[]` each.
+          images: uint8 `[D, H, W, C]`.
+          key: the run's key, which noise alone needs.
+          round: rounds done, int32 `[]`, which noise alone needs.
+        """
+        ...
+
+
+def make_logits(module: nn.Module, batch_size: int, noise: Noise = CLEAN) -> Logits:
+    """Build the jitted function whose logits `make_evaluate` scores, over the same batches with the same noise.
+
+    Args:
+      module: the network, with the noise of its crossbars.
+      batch_size: images at a time, at most.
+      noise: of inference.
+    """
+
+    def logits(params: Any, precision: Precision, images: Any, key: Any = None, round: Any = None) -> jax.Array:
+        size = images.shape[0]
+        batch = min(batch_size, size)
+        order = jnp.arange(math.ceil(size / batch) * batch).reshape(-1, batch)
+
+        def of_batch(positions: jax.Array, params: Any, precision: Precision, images: Any, key: Any) -> jax.Array:
+            return _logits(module, params, precision, images[positions % size], positions, noise, key)
+
+        key = stream(key, Stream.NOISE, round) if noise.anywhere else None
+        found = lift(of_batch, "map")((order,), (params, precision, images, key))
+        return found.reshape(-1, found.shape[-1])[:size]
+
+    return jax.jit(logits)
+
+
 class _BatchScores(NamedTuple):
     right: jax.Array  # int32 [K], by class
     top5: jax.Array  # int32 []
     loss: LossSum
+
+
+def _logits(
+    module: nn.Module, params: Any, precision: Precision, images: Any, positions: jax.Array, noise: Noise, key: Any
+) -> jax.Array:
+    """The logits of a batch `[B, H, W, C]` that lies at `positions` `[B]` of its split, float32 `[B, K]`."""
+    keys = {"error": jax.random.key(0)}  # stochastic errors want a key, and there are no errors here
+    if noise.anywhere:
+        images, keys["noise"] = _with_noise(images, positions, noise, key)
+    found: Any = module.apply({"params": params}, normalise(images), precision, rngs=keys)
+    return found
 
 
 def _with_noise(images: jax.Array, positions: jax.Array, noise: Noise, key: jax.Array) -> tuple[jax.Array, jax.Array]:

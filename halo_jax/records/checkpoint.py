@@ -1,18 +1,13 @@
-"""Save and resume a run: the federation's state after a round, by orbax, with digests that tell whether it is whole.
+"""Save and resume a run: the federation's state after a round, by orbax, and what lies in its folder.
 
-A checkpoint is a folder named after its round: `state/` is orbax's, `sha256.json` holds the digests of the state
-and of every file. It is complete or absent: it is written under the name of a draft, and renamed. Only drafts and
-folders that hold a `sha256.json` are ours to delete; what else has the name of a round is set aside.
+A checkpoint (`checkpoint_files`) is complete or absent: it is written under the name of a draft, and renamed. Only
+drafts and folders that hold digests are ours to delete; what else has the name of a round is set aside.
 """
 
 import concurrent.futures
 import contextlib
-import hashlib
-import json
 import logging
-import math
 import os
-import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -20,28 +15,16 @@ from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
-from halo_jax.records.digest import tree_sha256
+from halo_jax.records import checkpoint_files
+from halo_jax.records.checkpoint_files import FOLDER, CheckpointError, is_checkpoint, reason_of
 from halo_jax.runtime import safe_files
 from halo_jax.runtime.visible import visible
 
-FOLDER = "checkpoints"
-_STATE, _DIGESTS = "state", "sha256.json"
-_ROUND = re.compile("[1-9][0-9]{0,9}")
 _OVERHEAD = 2**16  # bytes of what orbax writes beside the arrays, about
-_MOST_DIGESTS = _MOST_BESIDE = 2**24  # and more than it ever does
 
 # What orbax logs with a traceback, it raises, too.
 logging.getLogger("absl").addFilter(lambda record: not (record.exc_info and "orbax" in record.pathname))
-
-
-# Where several processes are joined, process 0 alone has checkpoints, and orbax does not wait for the others.
-_ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint cannot be written or read; one line that names the folder and what helps."""
 
 
 class Checkpoints:
@@ -63,7 +46,7 @@ class Checkpoints:
             for path in filter(safe_files.is_draft, self._folder.iterdir()):  # of a launch that was killed
                 safe_files.delete_tree(path)
         except OSError as error:
-            reason = f"cannot open the checkpoints ({_reason(error)}); right: a folder that can be written"
+            reason = f"cannot open the checkpoints ({reason_of(error)}); right: a folder that can be written"
             raise CheckpointError(f"{self._name}: {reason}") from error
         self._writer = concurrent.futures.ThreadPoolExecutor(1)
         self._writing: concurrent.futures.Future[None] | None = None
@@ -90,9 +73,9 @@ class Checkpoints:
         damaged = []
         for rounds_done in self._rounds():
             try:
-                state = _read(self._folder / str(rounds_done), jax.tree.map(np.asarray, like))
+                state = checkpoint_files.read(self._folder / str(rounds_done), jax.tree.map(np.asarray, like))
             except Exception as error:  # orbax raises many kinds
-                damaged.append(f"checkpoint {rounds_done} is damaged ({_reason(error)})")
+                damaged.append(f"checkpoint {rounds_done} is damaged ({reason_of(error)})")
                 continue
             if damaged:
                 self._say(f"{self._name}: {', '.join(damaged)}; going on after round {rounds_done}")
@@ -103,8 +86,7 @@ class Checkpoints:
         return 0, like
 
     def _rounds(self) -> list[int]:
-        """The rounds of the checkpoints, the newest first."""
-        return sorted((int(path.name) for path in self._folder.iterdir() if _ROUND.fullmatch(path.name)), reverse=True)
+        return checkpoint_files.rounds(self._folder)
 
     def _wait(self) -> None:
         writing, self._writing = self._writing, None
@@ -117,27 +99,24 @@ class Checkpoints:
         try:
             draft.mkdir()
             _make_sure_of_room(draft, sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
-            with _checkpointer() as checkpointer:
-                checkpointer.save(draft / _STATE, args=ocp.args.StandardSave(state))
-            digests = {"state": tree_sha256(state), "files": _file_digests(draft)}
-            (draft / _DIGESTS).write_text(json.dumps(digests, indent=2))
+            checkpoint_files.write(draft, state)
             self._clear_away(path)
             draft.rename(path)
             # What is later than this round is damaged: the run would have gone on from there.
-            saved = [other for other in self._rounds() if _is_ours(self._folder / str(other))]
+            saved = [other for other in self._rounds() if is_checkpoint(self._folder / str(other))]
             kept = [other for other in saved if other <= rounds_done][: self._keep]
             for other in set(saved) - set(kept):
                 self._clear_away(self._folder / str(other))
         except Exception as error:  # orbax raises many kinds, for a full disk too
             with contextlib.suppress(OSError):
                 safe_files.delete_tree(draft)
-            message = f"cannot write checkpoint {rounds_done} ({_reason(error)}); older ones are kept"
+            message = f"cannot write checkpoint {rounds_done} ({reason_of(error)}); older ones are kept"
             advice = "make room, and the same command goes on from the last of them"
             raise CheckpointError(f"{self._name}: {message}: {advice}") from error
 
     def _clear_away(self, path: Path) -> None:
         """Delete a checkpoint; what has its name and is none of ours gets another one."""
-        if _is_ours(path):
+        if is_checkpoint(path):
             safe_files.delete_tree(
                 path.rename(safe_files.draft_of(path))
             )  # renamed, so that a half-deleted one does not count
@@ -150,8 +129,8 @@ def delete(folder: Path) -> None:
     """Delete the checkpoints of a run folder, and set aside what only has the name of one. Raises OSError."""
     own = folder / FOLDER
     for path in sorted(own.iterdir()) if safe_files.is_real_folder(own) else ():
-        named = _ROUND.fullmatch(path.name) is not None
-        if safe_files.is_draft(path) or (named and _is_ours(path)):
+        named = checkpoint_files.is_round(path.name)
+        if safe_files.is_draft(path) or (named and is_checkpoint(path)):
             safe_files.delete_tree(path)
         elif named:
             _set_aside(path)
@@ -163,10 +142,6 @@ def _set_aside(path: Path) -> Path:
     return path.rename(path.with_name(f"{path.name}.set_aside_{secrets.token_hex(4)}"))
 
 
-def _is_ours(path: Path) -> bool:
-    return safe_files.is_real_folder(path) and (path / _DIGESTS).is_file()
-
-
 def _make_sure_of_room(folder: Path, size: int) -> None:
     """Raise OSError where a disk or quota is too full; orbax's threads would print tracebacks as they fail, late."""
     room = folder / "room"
@@ -174,64 +149,3 @@ def _make_sure_of_room(folder: Path, size: int) -> None:
         if hasattr(os, "posix_fallocate"):  # not on macOS
             os.posix_fallocate(file.fileno(), 0, size + _OVERHEAD)
     room.unlink()
-
-
-def _read(path: Path, like: Any) -> Any:
-    """The state that lies in `path`. Raises ValueError, or what orbax raises, unless it is whole."""
-    size = sum(leaf.nbytes for leaf in jax.tree.leaves(like))
-    try:
-        digests = json.loads(safe_files.read_bytes(path / _DIGESTS, _MOST_DIGESTS))
-        written, written_state = dict(digests["files"]), digests["state"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{_DIGESTS} is missing or not what was written") from error
-    found = _file_digests(path, most=2 * size + _MOST_BESIDE)
-    for name in sorted({*written, *found} - {_DIGESTS}):
-        if found.get(name) != written.get(name):
-            raise ValueError(f"{name} is {'not what was written' if name in found else 'missing'}")
-    with _checkpointer() as checkpointer:
-        if (unfolded := _unfolded_bytes(checkpointer.metadata(path / _STATE))) > 2 * size + _MOST_BESIDE:
-            raise ValueError(f"its arrays unfold to {unfolded} bytes, more than this run's can")
-        state = checkpointer.restore(path / _STATE, args=ocp.args.StandardRestore(like))
-    if tree_sha256(state) != written_state:
-        raise ValueError("its state is not the one that was written")
-    if _shapes(state) != _shapes(like):
-        raise ValueError("its state has other arrays than this run")
-    return state
-
-
-def _unfolded_bytes(metadata: Any) -> int:
-    """How much memory the arrays of a checkpoint take as they are read: whole chunks, whatever their files' sizes."""
-    arrays = jax.tree.leaves(metadata.item_metadata.tree)
-    shapes = [[array.shape, array.storage.chunk_shape if array.storage else ()] for array in arrays]
-    return sum(array.dtype.itemsize * max(map(math.prod, own)) for array, own in zip(arrays, shapes, strict=True))
-
-
-def _checkpointer() -> ocp.Checkpointer:
-    handler = ocp.StandardCheckpointHandler(multiprocessing_options=_ALONE)
-    return ocp.Checkpointer(handler, multiprocessing_options=_ALONE)
-
-
-def _shapes(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
-
-
-def _file_digests(folder: Path, most: float = math.inf) -> dict[str, str]:
-    """The digest of each file. Raises ValueError for links and pipes, or more than `most` bytes in all."""
-    digests = {}
-    paths = sorted(path for path in folder.rglob("*") if not safe_files.is_real_folder(path))
-    for path in paths:
-        if path.is_symlink() or not path.is_file():
-            raise ValueError(f"{path.relative_to(folder).as_posix()} is not what was written")
-    if (size := sum(path.stat().st_size for path in paths)) > most:
-        raise ValueError(f"its files have {size} bytes, more than this run's can")
-    for path in paths:
-        with open(path, "rb") as file:
-            digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
-    return digests
-
-
-def _reason(error: Exception) -> str:
-    """One short line. What the system says of an OSError stands without its number and path."""
-    text = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-    text = visible(" ".join(text.split()))
-    return text if len(text) < 200 else f"{text[:80]} ... {text[-120:]}"  # a chain of causes ends with the first

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from halo_jax.config import Config, ConfigError, plan, schema
 from halo_jax.config.entries import changes_result, is_of_arm
-from halo_jax.records import checkpoint, run_folder
+from halo_jax.records import checkpoint, model_record, run_folder
 from halo_jax.records.files import RecordError
 from halo_jax.records.folder_lock import lock
 from halo_jax.records.tensorboard import EVENT_FILES
@@ -23,7 +23,7 @@ from halo_jax.runtime.visible import visible
 
 TABLES, DEVICE, FIGURES = "tables", "device.yaml", "figures"  # the first two are what a study writes
 _RECORDS = (run_folder.ROUNDS, run_folder.CLIENTS, run_folder.FINGERPRINTS, run_folder.LABELS, run_folder.SUMMARY)
-_FILES = (*_RECORDS, "table.csv", "comparison.csv", "claims.csv", "report.html", DEVICE)
+_FILES = (*_RECORDS, model_record.FILE, "table.csv", "comparison.csv", "claims.csv", "report.html", DEVICE)
 _FOLDERS = (FIGURES, TABLES, TENSORBOARD, checkpoint.FOLDER)
 _OWN = (*_FILES, *_FOLDERS, run_folder.CONFIG)
 _NO_LINKS = "right: a file or folder that is none, or a link in place of the whole run folder"

@@ -51,15 +51,11 @@ def build_network(config: Config, dataset: Dataset, executor: str, first_model: 
     recipe = make_recipe(config)
     inference = noise_of(config, "inference")
     trained, tested, clean = (
-        _module(config, dataset.num_classes, recipe, noise)
+        make_module(config, dataset.num_classes, recipe, noise)
         for noise in (noise_of(config, "training"), inference, CLEAN)
     )
-    image = jnp.zeros((1, *dataset.train_images.shape[1:]))
-
-    def initialise(key: jax.Array) -> Any:
-        return recipe.encode(clean.init(key, image, Precision(8, 8, 8))["params"])
-
-    model = _shapes_of_model(config, initialise, image.shape[1:], recipe.model_bits)
+    initialise = _make_initialise(recipe, clean, dataset.train_images.shape[1:])
+    model = _shapes_of_model(config, initialise, dataset.train_images.shape[1:], recipe.model_bits)
     batch_size = min(config.evaluation.batch_size, len(dataset.test_labels))
     evaluate_on = functools.partial(make_evaluate, tested, recipe, batch_size, noise=inference)
     evaluate = evaluate_on(executor)
@@ -68,6 +64,22 @@ def build_network(config: Config, dataset: Dataset, executor: str, first_model: 
         key = stream(jax.random.key(config.seed), Stream.INIT)
         model = jax.jit(initialise, compiler_options=unoptimised)(key)
     return Network(recipe, trained, evaluate_on, evaluate, model)
+
+
+def shapes_of_model(config: Config, recipe: Recipe, num_classes: int, image_shape: tuple[int, ...]) -> Any:
+    """The shapes and dtypes of the server's model, for images `(H, W, C)`. Raises as `build_network`."""
+    initialise = _make_initialise(recipe, make_module(config, num_classes, recipe, CLEAN), image_shape)
+    return _shapes_of_model(config, initialise, image_shape, recipe.model_bits)
+
+
+def _make_initialise(recipe: Recipe, module: nn.Module, image_shape: tuple[int, ...]) -> Callable[[jax.Array], Any]:
+    """The function key -> the first model of a network without noise."""
+    image = jnp.zeros((1, *image_shape))
+
+    def initialise(key: jax.Array) -> Any:
+        return recipe.encode(module.init(key, image, Precision(8, 8, 8))["params"])
+
+    return initialise
 
 
 def _shapes_of_model(
@@ -92,8 +104,18 @@ def noise_of(config: Config, phase: Literal["training", "inference"]) -> Noise:
     return Noise(**fields) if fields.pop("during") in ("both", phase) else CLEAN
 
 
-def _module(config: Config, num_classes: int, recipe: Recipe, noise: Noise) -> nn.Module:
-    """The network with noise in its crossbars."""
+def make_module(config: Config, num_classes: int, recipe: Recipe, noise: Noise) -> nn.Module:
+    """The network that the config names, in the recipe's arithmetic, with noise in its crossbars.
+
+    Args:
+      config: of one arm.
+      num_classes: K, its logits.
+      recipe: as the config names it.
+      noise: what acts in the phase that the network is for.
+
+    Raises:
+      ConfigError: the recipe has no crossbars that noise could be of, or the network refuses a value; one line.
+    """
     if noise.in_crossbars and not recipe.crossbars:
         field = "weights" if noise.weights else "errors"
         raise ConfigError(

@@ -14,10 +14,10 @@ import numpy as np
 from rich.console import Console
 
 from halo_jax import datasets, figures
-from halo_jax.config import Config, naming, plan
+from halo_jax.config import Config, ConfigError, naming, plan, schema
 from halo_jax.config.arms import expand_arms, recorded
 from halo_jax.config.plan import Experiment
-from halo_jax.records import files, label_counts, run_folder
+from halo_jax.records import files, label_counts, model_record, run_folder
 from halo_jax.records.claim import claim, require_same
 from halo_jax.records.columns import csv_text
 from halo_jax.records.folder_lock import lock
@@ -41,6 +41,7 @@ def run(
     config: Config,
     workdir: str | Path,
     *,
+    dataset: datasets.Dataset | None = None,
     overwrite: bool = False,
     console: Console | None = None,
     on_round: OnRound | None = None,
@@ -50,8 +51,11 @@ def run(
     The same call on the same folder goes on where it stopped; a finished folder is reported again without training.
 
     Args:
-      config: an experiment, as `halo_jax.config.default()` with changes.
+      config: an experiment, as `halo_jax.config.default()` with changes; it is not changed here.
       workdir: the run folder; each arm is a sub-folder when there are several, and so is each seed, and each point.
+      dataset: arrays in memory to train and test on, in place of the data set that the config names: the records call
+        it `memory`. Its sizes are cut by `train_examples` and the like as those of any other. To go on where a run
+        stopped takes the same arrays, which is for the caller to see to.
       overwrite: delete what an earlier run left in `workdir`.
       console: where progress and the table go; standard output by default.
       on_round: called in process 0 as `on_round(arm, row)` after each round that has been recorded, `row` a
@@ -69,8 +73,8 @@ def run(
       Stopped: SIGINT or SIGTERM came; the round was finished and saved.
     """
     console = console or Console(quiet=not processes.is_leader())
-    root = processes.everywhere(lambda: plan.plan(config, Path(workdir)))
-    load = functools.lru_cache(maxsize=1)(datasets.load)
+    root = processes.everywhere(lambda: _plan(config, Path(workdir), dataset is not None))
+    load = functools.lru_cache(maxsize=1)(datasets.load if dataset is None else _in_memory(dataset))
     unfinished = _unfinished(root, overwrite)
     at_once = config.stack or max(1, len(unfinished))
     groups = [unfinished[i : i + at_once] for i in range(0, len(unfinished), at_once)]
@@ -85,6 +89,25 @@ def run(
             training.run(leaves)
         changed = {leaf.folder for leaf in unfinished}
         return on_leader(lambda: gather(root, changed, console)) or {}
+
+
+def _plan(config: Config, folder: Path, in_memory: bool) -> Experiment:
+    """The tree of the experiment, whose data set is called MEMORY where its arrays were given. Raises ConfigError."""
+    schema.validate(config)
+    if in_memory:
+        config = config.copy_and_resolve_references()
+        config.dataset = datasets.MEMORY
+    root = plan.plan(config, folder)
+    for leaf in root.leaves():
+        if in_memory and leaf.config.dataset != datasets.MEMORY:
+            found = f"sweep varies dataset={leaf.config.dataset!r}"
+            raise ConfigError(f"{found}; allowed where the arrays are given: any other field")
+    return root
+
+
+def _in_memory(dataset: datasets.Dataset) -> Load:
+    """What `datasets.load` is for named ones: checks the arrays, and keeps as many as the config says."""
+    return lambda name, data_dir, *sizes: datasets.keep(name, datasets.of_arrays(dataset), *sizes)
 
 
 class _Leaf(NamedTuple):
@@ -212,6 +235,9 @@ def _name_within(root: Experiment, leaf: Experiment) -> str:
 def _create(leaf: _Leaf) -> None:
     """Make the folders of the arms, and write what is known before they are trained."""
     experiment = leaf.experiment
+    models = {arm.folder: to_records.model_record_of(arm) for arm in leaf.arms}
+    for folder, record in models.items():
+        model_record.require_same(folder, record)
     if experiment.config.arms:
         files.write(experiment.folder / run_folder.CONFIG, _json(experiment.config))
     rows = label_counts.rows(to_records.label_counts(leaf.arms[0].federation))
@@ -220,6 +246,7 @@ def _create(leaf: _Leaf) -> None:
         if not (arm.folder / run_folder.CONFIG).exists():
             run_folder.create(arm.folder, recorded(arm.config))
         files.write(arm.folder / run_folder.LABELS, table)
+        model_record.write(arm.folder, models[arm.folder])
 
 
 def _json(config: Config) -> str:

@@ -19,10 +19,11 @@ from halo_jax.numerics import contraction, dead_layers
 from halo_jax.records import label_counts as labels
 from halo_jax.records.digest import tree_sha256
 from halo_jax.records.entry_facts import EntryFacts
+from halo_jax.records.model_record import ModelRecord
 from halo_jax.records.rows import ClientRecord, FingerprintRecord, RoundRecord
 from halo_jax.records.run_folder import Run
 from halo_jax.runner.build import Federation
-from halo_jax.runner.compiled_rounds import Arm
+from halo_jax.runner.compiled_rounds import Arm, evaluation_precision
 from halo_jax.types import Constraint
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
@@ -167,6 +168,12 @@ def label_counts(federation: Federation) -> np.ndarray:
     data = federation.data
     indices, mask = np.asarray(data.local_data.indices), np.asarray(data.local_data.mask)
     return labels.count(np.asarray(data.images.labels), indices, mask, federation.num_classes)
+
+
+def model_record_of(arm: Arm) -> ModelRecord:
+    """What an arm's model takes and gives."""
+    height, width, channels = arm.federation.test_images.images.shape[1:]
+    return ModelRecord((height, width, channels), arm.federation.num_classes, str(evaluation_precision(arm)))
 
 
 def summary(arm: Arm, run: Run, model: Any, scores: Scores) -> dict[str, Any]:

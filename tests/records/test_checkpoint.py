@@ -16,7 +16,7 @@ import tensorstore
 
 from halo_jax.federation.participants import ClientMemory
 from halo_jax.federation.state import FederationState
-from halo_jax.records import checkpoint
+from halo_jax.records import checkpoint_files
 from halo_jax.records.checkpoint import CheckpointError, Checkpoints
 from halo_jax.runtime.safe_files import draft_of
 from halo_jax.types import Precision
@@ -252,7 +252,7 @@ def test_arrays_that_would_unfold_to_gigabytes_are_damage_and_take_no_memory(tmp
     store = tensorstore.KvStore.open({"driver": "ocdbt", "base": f"file://{place / 'state'}/"}).result()
     described = json.loads(store.read("losses/.zarray").result().value)
     store.write("losses/.zarray", json.dumps(described | {"chunks": [2**40]})).result()
-    digests = {"state": "0" * 64, "files": checkpoint._file_digests(place)}
+    digests = {"state": "0" * 64, "files": checkpoint_files._file_digests(place)}
     (place / "sha256.json").write_text(json.dumps(digests))
     (line,) = assert_goes_on_after(tmp_path, 2)
     assert re.search(r"checkpoint 4 is damaged \(its arrays unfold to \d{13} bytes, more than this run's can\)", line)
