@@ -2,7 +2,7 @@
 
 An entry declares a keyword-only parameter by its annotation, default and docstring,
 
-    def topk(*, share: Annotated[float, real(0, 1, above=True)] = 0.01) -> Compressor:
+    def topk(*, share: Annotated[float, hj.parameters.real(0, 1, above=True)] = 0.01) -> hj.compressors.Compressor:
         \"\"\"The largest elements of the update.
 
         Args:
@@ -21,6 +21,21 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from halo_jax.types import is_precision
+
+__all__ = [
+    "Kind",
+    "bits_or_none",
+    "boolean",
+    "budget",
+    "choice",
+    "name",
+    "numbers",
+    "per_client",
+    "precision",
+    "rates",
+    "real",
+    "whole",
+]
 
 LONGEST_NAME = 100
 LONGEST_ARM = 200  # a folder of that name

@@ -181,17 +181,28 @@ def test_what_takes_seconds_runs(command, tmp_path):
 
 
 BLOCKS = [(page, code) for page in PAGES for code in documents.python_blocks(page)]
+TRAINS = "models_in_and_out.md"  # whose code trains a model
 
 
 @pytest.mark.parametrize(
-    ("page", "code"), BLOCKS, ids=[f"{documents.name_of(page)}-{i}" for i, (page, _) in enumerate(BLOCKS)]
+    ("page", "code"),
+    [
+        pytest.param(
+            *(page, code),
+            id=f"{documents.name_of(page)}-{i}",
+            marks=[pytest.mark.slow] if page.name == TRAINS else [],
+        )
+        for i, (page, code) in enumerate(BLOCKS)
+    ],
 )
-def test_every_block_of_python_runs(page, code, monkeypatch, tables):
+def test_every_block_of_python_runs(page, code, monkeypatch, tables, tmp_path):
     logged = {}
     wandb = types.SimpleNamespace(init=lambda **_: None, log=logged.update)
     row = RoundRecord(*(0 for _ in RoundRecord._fields))
     monkeypatch.setitem(sys.modules, "wandb", wandb)
-    monkeypatch.setattr(hj, "run", lambda config, workdir, on_round: on_round("halo_ps", row))
+    monkeypatch.chdir(tmp_path)
+    if "on_round" in code:
+        monkeypatch.setattr(hj, "run", lambda config, workdir, on_round: on_round("halo_ps", row))
     namespace = {}
     exec(compile(code, str(page), "exec"), namespace)
     assert "on_round" not in code or any(tag.startswith("halo_ps/") for tag in logged)

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 import halo_jax as hj
-from halo_jax.parameters import whole
 
 
 class OwnModel(nn.Module):
@@ -32,7 +31,7 @@ class OwnModel(nn.Module):
         return hj.QuantDense(self.num_classes, True, self.numerics)(x.reshape(len(x), -1), bits[3])
 
 
-def own_selector(*, floor: hj.Precision, step: Annotated[int, whole(1, 6)] = 2) -> hj.selectors.Selector:
+def own_selector(*, floor: hj.Precision, step: Annotated[int, hj.parameters.whole(1, 6)] = 2) -> hj.selectors.Selector:
     """While a client's loss falls it gives up bits of its errors, if that saves a tenth of its energy.
 
     Args:

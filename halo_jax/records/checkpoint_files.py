@@ -84,6 +84,7 @@ def read_model(path: Path, like: Any) -> Any:
       ValueError: the checkpoint is not whole, or of another network; else what orbax raises.
     """
     _check_files(path, math.inf)
+    path = path.absolute()  # which orbax insists on
     with _checkpointer(ocp.PyTreeCheckpointHandler) as checkpointer:
         saved = checkpointer.metadata(path / _STATE).item_metadata.tree.get("model")
         if _shapes(saved) != _shapes(like):

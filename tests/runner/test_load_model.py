@@ -155,6 +155,14 @@ def test_a_wrong_precision_is_one_line(folder_of, precision):
 # --- folders
 
 
+def test_a_folder_and_a_file_may_be_named_from_where_one_is(folder_of, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder_of("wage").parent)
+    model = hj.load(WAGE)
+    monkeypatch.chdir(tmp_path)
+    model.save("model.safetensors")
+    assert tree_sha256(hj.load("model.safetensors").codes) == tree_sha256(model.codes)
+
+
 def message_of(error: type[Exception], *arguments) -> str:
     with pytest.raises(error) as caught:
         hj.load(*arguments)
