@@ -139,13 +139,12 @@ def test_many_bits_come_near_float32():
     """Scales are where they belong: a power of two too many in any channel or example would make a factor of 2."""
     weights, images, e_top = problem(9)
     images = images / np.abs(images).max((1, 2, 3), keepdims=True) * np.float32([0.4, 0.9, 1.7, 3])[:, None, None, None]
-    weights = [weight * 2.0 ** -(np.arange(weight.shape[-1]) % 2) for weight in weights]
     logits, _, gradients, below = ours(weights, images, e_top, (8, 8, 8))
     plain, _, plain_gradients, plain_below = ours(weights, images, e_top, (8, 8, 8), FLOAT32)
     alphas = np.prod([twin.alpha(twin.fan_in(weight)) for weight in weights])
     pairs = [(logits, plain), (logits.T, plain.T), *zip(gradients, plain_gradients, strict=True)]
     for found, right in [*pairs, (below.T, plain_below.T)]:  # transposed: examples last
-        np.testing.assert_allclose(slope(found * alphas, right), 1, atol=0.2)
+        np.testing.assert_array_equal(np.rint(np.log2(slope(found * alphas, right))), 0)
 
 
 # --- the twin by hand

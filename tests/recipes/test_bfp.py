@@ -148,6 +148,7 @@ def test_models_are_other_than_those_of_wage_and_differ_by_bits_and_noise(traine
     assert len({model for model, _ in trained}) == len(ARMS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", [name for name in EXECUTORS if name != "map"])
 def test_every_executor_trains_the_same_model(trained, tmp_path, executor):
     assert train(tmp_path, (ALL,), executor) == trained[-1:]
