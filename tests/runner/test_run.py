@@ -18,7 +18,8 @@ from halo_jax.records.rows import RoundRecord
 from halo_jax.runtime.signals import Stopped
 from tests.toy_run import ARMS, ROUNDS, launch, toy_config, without_seconds
 
-FILES = ("checkpoints", "clients.csv", "config.json", "fingerprints.csv", "labels.csv", "rounds.csv", "summary.json")
+_TABLES = ("clients.csv", "fingerprints.csv", "labels.csv", "rounds.csv")
+FILES = ("checkpoints", "config.json", "model.json", "summary.json", *_TABLES)
 REPORT = ("config.json", "figures", "report.html", "table.csv")
 
 
