@@ -67,7 +67,20 @@ def build_network(config: Config, dataset: Dataset, executor: str, first_model: 
 
 
 def shapes_of_model(config: Config, recipe: Recipe, num_classes: int, image_shape: tuple[int, ...]) -> Any:
-    """The shapes and dtypes of the server's model, for images `(H, W, C)`. Raises as `build_network`."""
+    """The shapes and dtypes of the server's model; no number is computed.
+
+    Args:
+      config: of one arm.
+      recipe: as the config names it.
+      num_classes: K, its logits.
+      image_shape: (H, W, C).
+
+    Returns:
+      A tree of `jax.ShapeDtypeStruct`, in the recipe's dtype.
+
+    Raises:
+      ConfigError: the images don't fit the network, or it is too large; one line.
+    """
     initialise = _make_initialise(recipe, make_module(config, num_classes, recipe, CLEAN), image_shape)
     return _shapes_of_model(config, initialise, image_shape, recipe.model_bits)
 
