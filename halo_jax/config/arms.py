@@ -49,6 +49,16 @@ def recorded(config: Config) -> dict[str, Any]:
     return _of_named_entries(config, [config, *expand_arms(config).values()]).to_dict()
 
 
+def recorded_of_arm(config: Config) -> dict[str, Any]:
+    """What is written of a config without arms: the same, also where it names an entry that no table here knows."""
+    found = config.to_dict()
+    for section, about in SECTIONS.items():
+        own, values = schema.get(config, about.name_field), found.pop(section, {})
+        kept = {key: value for key, value in values.items() if key == own or not isinstance(value, dict)}
+        found |= {section: kept} if kept else {}
+    return found
+
+
 def _copy(config: Config) -> Config:
     copy: Config = ml_collections.ConfigDict(config.to_dict())
     copy.arms, copy.seeds, copy.sweep = (), (), ()

@@ -94,7 +94,7 @@ def _require_arm(folder: Path, config: Config) -> None:
         raise ConfigError(f"a study, {config.study}, trains no model; right: the folder of an arm")
     if not (config.arms or config.seeds or config.sweep):
         return
-    inside = [place for place in plan.folders(config, folder) if (place / model_record.FILE).exists()]
+    inside = [place for place in plan.folders(config, folder) if (place / run_folder.ROUNDS).exists()]
     names = [visible(place.relative_to(folder)) for place in inside]
     listed = ", ".join(names[:_MOST_NAMES]) or "(none of which has begun)"
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""

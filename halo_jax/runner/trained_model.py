@@ -12,7 +12,7 @@ import numpy as np
 from flax import linen as nn
 
 from halo_jax.config import Config, ConfigError, show
-from halo_jax.config.arms import recorded
+from halo_jax.config.arms import recorded_of_arm
 from halo_jax.datasets.arrays import images_of
 from halo_jax.datasets.base import DatasetError
 from halo_jax.federation.evaluation import make_logits
@@ -114,7 +114,7 @@ class TrainedModel:
         if self.codes is not None:
             tensors, grids = named(self.codes), self._grids(named(self.codes), named(self.params))
         record = ModelRecord(self.image_shape, self.num_classes, str(self.precision))
-        model_file.write(Path(path), ModelFile(tensors, grids, recorded(self.config), record, self.round))
+        model_file.write(Path(path), ModelFile(tensors, grids, recorded_of_arm(self.config), record, self.round))
 
     @functools.cached_property
     def _logits(self) -> Callable[..., jax.Array]:

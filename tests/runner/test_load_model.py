@@ -284,3 +284,17 @@ def test_a_network_of_ones_own_is_loaded_once_it_is_registered_again(copied, mon
     assert "is damaged (its model has other arrays than this network)" in message_of(CheckpointError, copied)
     message = message_of(RecordError, tmp_path / "mine.safetensors")
     assert re.search("mine.safetensors: tensor 'QuantConv_..kernel' is in one of file and network only", message)
+
+
+def test_entries_of_ones_own_that_do_not_predict_need_not_be_registered(copied, tmp_path):
+    recorded = json.loads((copied / "config.json").read_text())
+    recorded["selector"] |= {"name": "mine", "mine": {"step": 2}}
+    (copied / "config.json").write_text(json.dumps(recorded))
+    model = hj.load(copied)
+    model.save(tmp_path / "model.safetensors")
+    again = hj.load(tmp_path / "model.safetensors")
+    assert again.config.selector.mine.step == 2
+    np.testing.assert_array_equal(model.predict(IMAGES), again.predict(IMAGES))
+    again.save(tmp_path / "again.safetensors")
+    configs = [model_file.read(tmp_path / f"{name}.safetensors").config for name in ("model", "again")]
+    assert configs[0] == configs[1] == recorded
