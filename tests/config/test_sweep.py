@@ -158,6 +158,7 @@ def grid(tmp_path_factory):
     return folder, launch(config, folder), config
 
 
+@pytest.mark.slow
 def test_a_point_is_the_experiment_alone_and_the_comparison_has_a_row_for_each_point_and_arm(grid, tmp_path):
     folder, text, config = grid
     at = [f"batch_size={size},partition.name=iid" for size in (8, 16)]
@@ -224,6 +225,7 @@ def test_what_is_wrong_with_any_point_is_said_before_anything_is_written(tmp_pat
         assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_a_stopped_sweep_goes_on_with_the_point_that_was_stopped(tmp_path, monkeypatch):
     config, append = swept("seed=0|1", arms=("8-8-8",), rounds=2, checkpoint_every=1), run_folder.append
 

@@ -48,6 +48,7 @@ def test_cost_is_finite_positive_float32_of_the_shape_of_the_bits(name, device, 
         assert (np.asarray(value) > 0).all()
 
 
+@pytest.mark.slow
 @every
 def test_every_program_gives_the_same_bits(name, device):
     check_chip(PLATFORMS[name](device), LAYERS)

@@ -35,6 +35,7 @@ def test_a_hundred_damaged_files_are_one_line_or_data(tmp_path, monkeypatch, cap
     assert kinds.count("refused") + kinds.count("loaded") == 124
 
 
+@pytest.mark.slow
 def test_a_case_is_always_the_same_file(tmp_path):
     made = []
     for place in (tmp_path / "a", tmp_path / "b"):

@@ -56,6 +56,7 @@ def but(client: int, value: float, others: float) -> tuple[float, ...]:
     return tuple(value if i == client else others for i in range(CLIENTS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arm", ["uniform wage", "terngrad float32", "laq wage", "lfl float32"])
 def test_a_dropped_client_leaves_no_trace(arm):
     expected, some = rounds(arm, {}, cohort_size=CLIENTS - 1)
@@ -163,6 +164,7 @@ def test_that_nobody_takes_part_is_said_once_and_is_no_divergence(timed):
     assert np.isnan(run.rounds["train_loss"]).all()
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_has_the_same_clock_and_batteries(timed, tmp_path, monkeypatch):
     folder, config, _ = timed
     append = run_folder.append

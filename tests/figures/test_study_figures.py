@@ -322,6 +322,7 @@ REAL = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fields", "names"), REAL)
 def test_real_studies_are_drawn(tmp_path, fields, names):
     config = schema.default()

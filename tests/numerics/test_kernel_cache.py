@@ -83,6 +83,7 @@ def place(path, content):
     path.with_name(f"{path.name}.sha256").write_text(hashlib.sha256(content).hexdigest())
 
 
+@pytest.mark.slow
 def test_a_library_is_kept_for_the_user_alone_and_loaded_again(home, good):
     path = kept(home)
     assert path.read_bytes() == good
@@ -108,6 +109,7 @@ def become_pipe(path):
     os.mkfifo(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [cut, zero, take_digest, become_pipe], ids=lambda damage: damage.__name__)
 def test_a_damaged_library_is_replaced(home, good, damage):
     damage(kept(home))
@@ -132,6 +134,7 @@ SPIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[as_root] * (name == "of somebody else")) for name in SPIES])
 def test_a_library_that_may_be_foreign_is_replaced_and_never_loaded(home, good, spy, name):
     place(kept(home), spy)

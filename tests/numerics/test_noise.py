@@ -253,6 +253,7 @@ def outcome(folder):
     return summary["model_sha256"], summary["test_loss"]
 
 
+@pytest.mark.slow
 def test_arms_differ_in_noise_where_it_acts(toy_folder):
     found = {name: outcome(toy_folder / arm) for name, arm in ARMS.items()}
     assert len({found[arm][0] for arm in ("clean", "hardware", "all")}) == 3
@@ -260,6 +261,7 @@ def test_arms_differ_in_noise_where_it_acts(toy_folder):
     assert found["inference"][1] != found["clean"][1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("executor", "test_batch"), [("vmap", 16), ("shard", 3)])
 def test_noise_does_not_depend_on_the_executor_or_on_batches_of_the_test(toy_folder, tmp_path, executor, test_batch):
     run(toy_arms((ARMS["all"],), executor, test_batch), tmp_path)

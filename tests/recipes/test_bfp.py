@@ -144,6 +144,7 @@ def trained(tmp_path_factory):
     return train(tmp_path_factory.getbasetemp() / "bfp", ARMS)
 
 
+@pytest.mark.slow
 def test_models_are_other_than_those_of_wage_and_differ_by_bits_and_noise(trained):
     assert len({model for model, _ in trained}) == len(ARMS)
 

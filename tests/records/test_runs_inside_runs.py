@@ -28,6 +28,7 @@ def trained(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_study_made_again_leaves_a_training_inside(tmp_path):
     study = schema.default()
     study.study, study.dataset, study.model = "payload", "synthetic", "small_cnn"
@@ -45,6 +46,7 @@ def test_a_study_made_again_leaves_a_training_inside(tmp_path):
     assert (tmp_path / "study" / "figures" / "mine.png").read_text() == "precious"
 
 
+@pytest.mark.slow
 def test_an_arm_is_not_trained_by_two_launches_at_once(trained, tmp_path):
     folder = shutil.copytree(trained, tmp_path / "run")
     shutil.rmtree(folder / "seed_1" / "8-8-8")
@@ -56,6 +58,7 @@ def test_an_arm_is_not_trained_by_two_launches_at_once(trained, tmp_path):
     launch(config, folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grown", ["arm", "seed"])
 def test_an_experiment_that_grows_takes_no_run_of_another_config_for_its_own(trained, tmp_path, monkeypatch, grown):
     folder = shutil.copytree(trained, tmp_path / "run")
@@ -110,6 +113,7 @@ def test_a_report_needs_no_folder_of_somebody_else_to_be_readable(tmp_path):
     assert list(runs) == ["mine"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "shown"),
     [

@@ -69,6 +69,7 @@ def test_an_experiment_is_compared_in_the_order_of_its_arms(runs, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_any_mix_is_named_by_the_shortest_ends_of_its_paths_and_seeds_are_averaged(runs, tmp_path):
     found, text = compare(runs / "c", runs / "b", runs / "a", runs / "d", to=tmp_path / "report")
     assert list(found) == [

@@ -38,6 +38,7 @@ def stopped_and_gone_on(tmp_path_factory):
     return folder, said
 
 
+@pytest.mark.slow
 def test_the_model_is_that_of_the_same_images_by_name(stopped_and_gone_on, tmp_path):
     folder, said = stopped_and_gone_on
     launch(small(), tmp_path / "named")

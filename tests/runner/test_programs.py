@@ -82,6 +82,7 @@ def test_a_round_compiles_to_fast_convolutions_and_nothing_that_waits_for_python
     assert "input_output_alias" in program  # the state is donated
 
 
+@pytest.mark.slow
 def test_a_further_client_takes_the_memory_of_its_master_and_little_more():
     def temporary_bytes(clients: int) -> int:
         federation = federation_of("small_cnn", clients)

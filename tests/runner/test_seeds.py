@@ -50,6 +50,7 @@ def test_each_seed_has_the_folder_of_a_run_and_the_comparison_has_every_arm(both
     assert all(f"<th>{arm}</th>" in page for arm in rows["arm"])
 
 
+@pytest.mark.slow
 def test_payloads_in_the_records_are_those_of_the_formulas(both):
     folder, _, _ = both
     arm = run_folder.read(folder / "seed_0" / ARMS[0])

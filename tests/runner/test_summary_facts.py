@@ -43,6 +43,7 @@ def runs(tmp_path_factory):
     return {arm: run_folder.read(folder / arm) for arm in FACTS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arm", FACTS)
 def test_a_summary_says_what_stands_on_the_entries(runs, arm):
     assert {name: runs[arm].summary[name] for name in EntryFacts._fields} == FACTS[arm]._asdict()

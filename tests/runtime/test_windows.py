@@ -106,6 +106,7 @@ def gradients(images):
     return [np.asarray(kernel["kernel"]) for kernel in jax.jit(jax.grad(loss))(kernels)]
 
 
+@pytest.mark.slow
 def test_gradients_through_leading_padding_beyond_the_kernel_are_those_of_every_form(monkeypatch):
     images = jax.random.uniform(jax.random.key(0), (2, 9, 8, 3), minval=-1, maxval=1)
     expected = gradients(images)

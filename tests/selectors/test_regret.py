@@ -73,6 +73,7 @@ def test_the_path_is_what_halo_ps_does_round_after_round():
         assert path == walked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data_set", VGG7)
 def test_on_the_papers_chip_greedy_is_the_best_and_on_a_physical_one_nearly(data_set):
     worst = {}

@@ -34,6 +34,7 @@ def test_regret_is_what_the_two_precisions_cost(found):
     assert worst < 1e-3 if device == "calibrated" else 2 < worst < 8
 
 
+@pytest.mark.slow
 def test_within_a_budget_the_exhaustive_choice_is_never_noisier(found):
     device, tables = found
     for row in tables["budgets"].rows:

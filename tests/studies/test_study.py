@@ -32,6 +32,7 @@ def of(study: str, **changes):
     return changed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", STUDIES)
 def test_every_study_writes_its_tables_as_csv_and_json_and_its_chip(study, tmp_path):
     said = answer(of(study), tmp_path / "run")
@@ -126,6 +127,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
         answer(of("cost"), tmp_path / "file" / "run")
 
 
+@pytest.mark.slow
 def test_one_command_prices_a_chip(tmp_path):
     done = start(
         "--config=experiments/questions/cost.py", "--config.model=vgg7", "--config.precision=6-4-4",
