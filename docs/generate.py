@@ -7,19 +7,18 @@ README of every folder of experiments is a page. A line `<!-- generated: WHAT --
 
 import ast
 import inspect
-import io
 import os
 import re
-import tokenize
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 import halo_jax as hj
-from halo_jax.records import run_folder
+from halo_jax.records import rows as rows_of_tables
+from halo_jax.records.column_docs import columns_of
 
 ROOT = Path(__file__).resolve().parents[1]
 _LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)")  # the target of [text](target#part)
@@ -83,24 +82,11 @@ def fields() -> str:
 
 def columns(record: str) -> str:
     """The columns of a table of a run: the fields of its row, with the comments that stand beside them."""
-    row = getattr(run_folder, record)
-    comments = _comments(row)
-    rows = [[f"`{name}`", _type_name(kind), comments.get(name, "")] for name, kind in get_type_hints(row).items()]
-    return _table(["column", "type", "what it is"], rows)
-
-
-def _comments(record: type) -> dict[str, str]:
-    """The trailing comment of each field's line in the source of a class: "name: type  # comment"."""
-    source = inspect.getsource(record)
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    comments = {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
-    lines = enumerate(source.splitlines(), start=1)
-    return {line.partition(":")[0].strip(): comments[number] for number, line in lines if number in comments}
-
-
-def _type_name(kind: Any) -> str:
-    text = kind.__name__ if isinstance(kind, type) else str(kind)
-    return text.replace(" | None", ", or empty")
+    rows = [
+        [f"`{column.name}`", column.kind, column.unit, column.meaning]
+        for column in columns_of(getattr(rows_of_tables, record))
+    ]
+    return _table(["column", "kind", "unit", "what it is"], rows)
 
 
 def entries(table: str) -> str:
