@@ -69,7 +69,7 @@ class TrainedModel:
           int32 `[B]`.
 
         Raises:
-          As `logits`.
+          DatasetError, ConfigError: as `logits`.
         """
         logits = self.logits(images, precision)
         return np.where(np.isnan(logits).any(axis=1), -1, logits.argmax(axis=1)).astype(np.int32)
