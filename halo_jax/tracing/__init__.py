@@ -5,6 +5,6 @@ through `loops` and branches, and so finds the layers; `products` reads their si
 of a stacked or fused weight is taken, and `known_integers` works out the indices.
 """
 
-from halo_jax.tracing.layer_shapes import Skipped, Traced, layer_shapes, trace_layers
+from halo_jax.tracing.trace import Skipped, Traced, layer_shapes, trace_layers
 
 __all__ = ["Skipped", "Traced", "layer_shapes", "trace_layers"]
